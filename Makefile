@@ -1,0 +1,104 @@
+# Everything sets itself up: Python >= 3.11, Node >= 20 with npm, and make are enough.
+#   make demo    a recorded day becomes paid sessions on a local chain, and is audited
+#   make test    every check and every test
+#   make help    the rest
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+NODE_BIN := node_modules/.bin
+BROWNIE_VENV := .venv-brownie
+
+# Stamps: a set-up step runs again only when the file that locks it changes.
+PYTHON_READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
+BROWNIE_READY := $(BROWNIE_VENV)/.ready
+
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+DEMO := build/demo
+SAMPLE ?= examples/calls.csv
+TARIFFS ?= examples/tariffs.toml
+
+.PHONY: help setup demo test check unit forge-test brownie-test brownie-env build format lock clean
+
+help:  ## show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(PYTHON_READY) $(NODE_READY)  ## install what the lock files name, in .venv and node_modules
+
+$(PYTHON_READY): requirements/dev.txt pyproject.toml
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed and was not found; name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) ..."
+	@[[ -x $(BIN)/python ]] || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NODE_READY): package.json package-lock.json .npmrc
+	@command -v node >/dev/null || { echo "Node 20 or newer is needed and was not found" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is needed (it comes with Node) and was not found" >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "Node 20 or newer is needed; this is $$(node --version)" >&2; exit 1; }
+	@echo "setting up node_modules ..."
+	@npm ci --loglevel=error --no-progress >/dev/null
+	@touch $@
+
+brownie-env: $(BROWNIE_READY) $(NODE_READY)  ## install Brownie in an environment of its own
+
+$(BROWNIE_READY): requirements/brownie.txt
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed and was not found; name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "setting up $(BROWNIE_VENV) ..."
+	@[[ -x $(BROWNIE_VENV)/bin/python ]] || "$(PYTHON)" -m venv $(BROWNIE_VENV)
+	@$(BROWNIE_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/brownie.txt
+	@ln -sf ../../$(NODE_BIN)/ganache-cli $(BROWNIE_VENV)/bin/ganache-cli
+	@touch $@
+
+demo: setup  ## replay the sample calls on a local chain and audit them; the last line is the verdict
+	@$(BIN)/honorarium replay $(SAMPLE) --tariffs $(TARIFFS) --out $(DEMO)
+	@$(BIN)/honorarium audit --chain $(DEMO) --out $(DEMO)
+
+test: check forge-test unit brownie-test  ## every check and every test
+
+check: setup  ## format, lint, types, import layers, generated files
+	@echo "== format"  && $(BIN)/ruff format --check --quiet . && $(NODE_BIN)/forge fmt --check
+	@echo "== lint"    && $(BIN)/ruff check --quiet .
+	@echo "== types"   && $(BIN)/mypy
+	@echo "== layers"  && $(BIN)/lint-imports --no-logo
+	@echo "== generated files" && $(BIN)/python scripts/build_artifacts.py --check
+
+forge-test: setup  ## the Solidity tests
+	@echo "== forge" && $(NODE_BIN)/forge test
+
+unit: setup brownie-env  ## the Python tests
+	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
+
+brownie-test: brownie-env  ## the Brownie suite, on a Ganache of its own
+	@echo "== brownie" && BROWNIE_PORT="$$(scripts/free-port)" scripts/brownie test --network ganache-cli
+
+build: setup  ## compile the shipped contracts into src/honorarium/artifacts
+	@$(BIN)/python scripts/build_artifacts.py
+
+format: setup  ## format Python and Solidity, fix what can be fixed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+	@$(NODE_BIN)/forge fmt
+
+lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in and package.json
+	@$(BIN)/python -m pip install $(PIP_FLAGS) uv
+	@cd requirements && for name in runtime dev brownie; do \
+		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command "make lock" $$([[ $$name != dev ]] || echo -c runtime.txt) \
+			$$name.in --output-file $$name.txt; done
+	@npm install --package-lock-only --loglevel=error >/dev/null
+	@$(BIN)/python scripts/complete_npm_lock.py
+
+clean:  ## remove what was built and every environment
+	rm -rf build dist $(VENV) $(BROWNIE_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,92 @@
+"""Keys and signatures, straight on libsecp256k1.
+
+coincurve only makes low-s signatures; here high-s ones are refused when they are read (EIP-2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from coincurve import PrivateKey, PublicKey
+from eth_hash.auto import keccak
+
+from honorarium.errors import BadSignature
+from honorarium.ids import Address
+
+HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Half of the order of secp256k1, rounded down: the largest s that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A low-s ECDSA signature of a 32-byte digest."""
+
+    r: bytes
+    s: bytes
+    y_parity: int
+
+    def to_bytes(self) -> bytes:
+        """65 bytes, r ‖ s ‖ v, v being 27 or 28: what wallets give and contracts take."""
+        return self.r + self.s + bytes((27 + self.y_parity,))
+
+    def compact(self) -> tuple[bytes, bytes]:
+        """(r, vs) of EIP-2098: the parity in the highest bit of s."""
+        return self.r, bytes((self.s[0] | self.y_parity << 7,)) + self.s[1:]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Signature:
+        """Reads 65 bytes (v 0, 1, 27 or 28) or 64 bytes (EIP-2098). Raises BadSignature."""
+        if len(data) == 64:
+            s = bytes((data[32] & 0x7F,)) + data[33:]
+            parsed = cls(data[:32], s, data[32] >> 7)
+        elif len(data) == 65 and data[64] in (0, 1, 27, 28):
+            parsed = cls(data[:32], data[32:64], data[64] % 27)
+        else:
+            raise BadSignature(data, "it has neither 65 bytes ending in v nor 64 (EIP-2098)")
+        if int.from_bytes(parsed.s, "big") > HALF_ORDER:
+            raise BadSignature(data, "its s is above half the curve's order")
+        return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A private key and its address. Never printed, never sent."""
+
+    _private: PrivateKey = field(repr=False)
+    address: Address
+
+    @classmethod
+    def from_bytes(cls, secret: bytes) -> Key:
+        """A key of 32 secret bytes. Raises ValueError if they are no key of the curve."""
+        private = PrivateKey(secret)
+        return cls(private, address_of(private.public_key))
+
+    @classmethod
+    def generate(cls) -> Key:
+        """A new random key, as for a meter."""
+        private = PrivateKey()
+        return cls(private, address_of(private.public_key))
+
+    def sign(self, digest: bytes) -> Signature:
+        """Signs a 32-byte digest, deterministically (RFC 6979)."""
+        data = self._private.sign_recoverable(digest, hasher=None)
+        return Signature(data[:32], data[32:64], data[64])
+
+    def secret(self) -> bytes:
+        """The 32 secret bytes, for a keystore."""
+        return bytes(self._private.secret)
+
+
+def address_of(public: PublicKey) -> Address:
+    """The account of a public key: the last 20 bytes of its hash."""
+    return Address(keccak(public.format(compressed=False)[1:])[12:])
+
+
+def recover(digest: bytes, signature: Signature) -> Address:
+    """Whose signature this is over `digest`. Raises BadSignature if it is nobody's."""
+    data = signature.r + signature.s + bytes((signature.y_parity,))
+    try:
+        return address_of(PublicKey.from_signature_and_message(data, digest, hasher=None))
+    except Exception as error:
+        raise BadSignature(data, f"no key gives it ({error})") from error

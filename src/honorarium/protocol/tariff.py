@@ -1,0 +1,54 @@
+"""The price schedule of a session, and the fee it gives for a meter reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from honorarium.units import MAX_UNITS, BaseUnits, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What a session costs. Prices in base units of the session's token.
+
+    A unit is `unit_seconds` of advice (60 = per started minute), or one interaction if
+    `unit_seconds` is 0. The first `included_units` are free; beyond `step_units` the price per unit
+    is `step_price` (0 = no step). The meter stops at `max_units` (0 = only the deposit stops it).
+    """
+
+    connect_fee: BaseUnits
+    unit_price: BaseUnits
+    unit_seconds: Seconds
+    included_units: int
+    step_units: int
+    step_price: BaseUnits
+    max_units: int
+
+    def fee(self, units: int, deposit: int | None = None) -> BaseUnits:
+        """The fee for `units`, in base units; never above `deposit` if one is given.
+
+        With I = included, S = step or infinity, u = min(units, max or infinity): 0 for no units, else
+        connect_fee + unit_price * max(0, min(u, S) - I) + step_price * max(0, u - S).
+        The contract's `fee` gives the same number for every 32-bit reading.
+        """
+        if not 0 <= units <= MAX_UNITS:
+            raise ValueError(f"a meter reading is 0 to {MAX_UNITS} units, not {units}")
+        if units == 0:
+            return BaseUnits(0)
+        used = min(units, self.max_units) if self.max_units else units
+        before_step = min(used, self.step_units) if self.step_units else used
+        fee = (
+            self.connect_fee
+            + self.unit_price * max(0, before_step - self.included_units)
+            + self.step_price * (used - before_step)
+        )
+        return BaseUnits(fee if deposit is None else min(fee, deposit))
+
+    def units_for(self, seconds: int) -> int:
+        """How many units `seconds` of advice are: started units count whole.
+
+        An interaction tariff (unit_seconds 0) counts one interaction.
+        """
+        if self.unit_seconds == 0:
+            return 1
+        return -(-seconds // self.unit_seconds)

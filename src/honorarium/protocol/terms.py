@@ -1,0 +1,168 @@
+"""The agreement of a session. Its EIP-712 digest is the session's id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from honorarium.ids import Address, Hash, SessionId
+from honorarium.protocol.tariff import Tariff
+from honorarium.protocol.typed_data import Domain, struct_hash
+from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+
+LONGEST_UNIT: Final = Seconds(86_400)
+SHORTEST_GRACE: Final = Seconds(600)
+LONGEST_GRACE: Final = Seconds(7 * 86_400)
+LONGEST_QUOTE: Final = Seconds(30 * 86_400)
+
+PACKED_WORDS: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who advises whom, who pays, at which tariff, and until when the offer holds.
+
+    `token` zero is the chain's own coin. `fee_bps` of the fee go to `fee_recipient`, the platform.
+    A session opens before `open_before` (exclusive); who leaves it waits `close_grace`. `context`
+    commits to what else was agreed, blinded; `salt` (96 bits) only makes ids unique.
+    """
+
+    client: Address
+    payer: Address
+    advisor: Address
+    meter_key: Address
+    token: Address
+    tariff: Tariff
+    fee_bps: Bps
+    fee_recipient: Address
+    open_before: UnixTime
+    close_grace: Seconds
+    context: Hash
+    salt: int
+
+    def struct_hash(self) -> bytes:
+        """EIP-712 hashStruct, 32 bytes."""
+        t = self.tariff
+        return struct_hash(
+            "Terms",
+            self.client,
+            self.payer,
+            self.advisor,
+            self.meter_key,
+            self.token,
+            struct_hash(
+                "Tariff",
+                t.connect_fee,
+                t.unit_price,
+                t.unit_seconds,
+                t.included_units,
+                t.step_units,
+                t.step_price,
+                t.max_units,
+            ),
+            self.fee_bps,
+            self.fee_recipient,
+            self.open_before,
+            self.close_grace,
+            self.context,
+            self.salt,
+        )
+
+    def session_id(self, domain: Domain) -> SessionId:
+        """The id of a session of these terms in the escrow of `domain`; also what a quote signs."""
+        return SessionId(domain.digest(self.struct_hash()))
+
+    def smallest_deposit(self) -> BaseUnits:
+        """The connect fee and the first unit that costs something, in base units."""
+        t = self.tariff
+        cap = t.max_units or 2**32 - 1
+        first = 0
+        if t.unit_price and t.included_units < cap:
+            first = t.unit_price
+        elif t.step_units and t.step_units < cap:
+            first = t.step_price
+        return BaseUnits(t.connect_fee + first)
+
+    def pack(self) -> tuple[bytes, ...]:
+        """The seven words that travel in calldata and stand in the log (PackedTerms in Terms.sol).
+
+        Raises OverflowError if a number is beyond the width that its type gives it.
+        """
+        t = self.tariff
+        return (
+            self.client + _bits((t.connect_fee, 80), (self.fee_bps, 16)),
+            self.payer + _bits((t.unit_price, 80), (0, 16)),
+            self.advisor + _bits((t.step_price, 80), (0, 16)),
+            self.meter_key
+            + _bits((t.unit_seconds, 32), (t.included_units, 32), (t.step_units, 32)),
+            self.token + _bits((t.max_units, 32), (self.open_before, 40), (self.close_grace, 24)),
+            self.fee_recipient + _bits((self.salt, 96)),
+            bytes(self.context),
+        )
+
+    @classmethod
+    def unpack(cls, words: tuple[bytes, ...] | list[bytes]) -> Terms:
+        """The terms of seven packed words. Raises ValueError if they are not seven times 32 bytes
+        or carry anything in the bits that are zero."""
+        if len(words) != PACKED_WORDS or any(len(w) != 32 for w in words):
+            raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
+        client, payer, advisor, meter, token, share, context = map(bytes, words)
+        for name, packed in (("payer", payer), ("advisor", advisor)):
+            if packed[30:] != b"\0\0":
+                raise ValueError(f"the last 16 bits beside the {name} are not zero")
+        return cls(
+            client=Address(client[:20]),
+            payer=Address(payer[:20]),
+            advisor=Address(advisor[:20]),
+            meter_key=Address(meter[:20]),
+            token=Address(token[:20]),
+            tariff=Tariff(
+                connect_fee=BaseUnits(_int(client[20:30])),
+                unit_price=BaseUnits(_int(payer[20:30])),
+                unit_seconds=Seconds(_int(meter[20:24])),
+                included_units=_int(meter[24:28]),
+                step_units=_int(meter[28:32]),
+                step_price=BaseUnits(_int(advisor[20:30])),
+                max_units=_int(token[20:24]),
+            ),
+            fee_bps=Bps(_int(client[30:32])),
+            fee_recipient=Address(share[:20]),
+            open_before=UnixTime(_int(token[24:29])),
+            close_grace=Seconds(_int(token[29:32])),
+            context=Hash(context),
+            salt=_int(share[20:32]),
+        )
+
+    def message(self) -> dict[str, Any]:
+        """The terms as a wallet shows them: names and values of the EIP-712 type."""
+        t = self.tariff
+        return {
+            "client": "0x" + self.client.hex(),
+            "payer": "0x" + self.payer.hex(),
+            "advisor": "0x" + self.advisor.hex(),
+            "meterKey": "0x" + self.meter_key.hex(),
+            "token": "0x" + self.token.hex(),
+            "tariff": {
+                "connectFee": t.connect_fee,
+                "unitPrice": t.unit_price,
+                "unitSeconds": t.unit_seconds,
+                "includedUnits": t.included_units,
+                "stepUnits": t.step_units,
+                "stepPrice": t.step_price,
+                "maxUnits": t.max_units,
+            },
+            "feeBps": self.fee_bps,
+            "feeRecipient": "0x" + self.fee_recipient.hex(),
+            "openBefore": self.open_before,
+            "closeGrace": self.close_grace,
+            "context": "0x" + self.context.hex(),
+            "salt": self.salt,
+        }
+
+
+def _bits(*parts: tuple[int, int]) -> bytes:
+    return b"".join(value.to_bytes(width // 8, "big") for value, width in parts)
+
+
+def _int(data: bytes) -> int:
+    return int.from_bytes(data, "big")

@@ -1,0 +1,20 @@
+"""What the Brownie suite shares: a fresh chain for each test, accounts that can sign, the token."""
+
+import pytest
+from brownie import TestUSD, accounts
+
+
+@pytest.fixture(autouse=True)
+def isolation(fn_isolation):
+    """Each test starts from the same chain."""
+
+
+@pytest.fixture(scope="module")
+def token():
+    return TestUSD.deploy({"from": accounts[0]})
+
+
+@pytest.fixture(scope="module")
+def holder():
+    """An account whose key the tests hold, with coin for gas and 100 tUSD to come."""
+    return accounts.add("0x" + "51" * 32)
