@@ -2,26 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {TestUSD} from "../../contracts/TestUSD.sol";
-
-/// @dev The few of forge's cheat codes that these tests need.
-interface Cheats {
-    function chainId(uint256 id) external;
-    function expectRevert(bytes calldata reason) external;
-    function warp(uint256 time) external;
-}
-
-/// @dev A wallet that accepts exactly one digest, whatever the signature is (ERC-1271).
-contract OneDigestWallet {
-    bytes32 public accepted;
-
-    function accept(bytes32 digest) external {
-        accepted = digest;
-    }
-
-    function isValidSignature(bytes32 digest, bytes calldata) external view returns (bytes4) {
-        return digest == accepted ? this.isValidSignature.selector : bytes4(0);
-    }
-}
+import {Cheats} from "./Base.sol";
+import {OneDigestWallet} from "./mocks/Wallets.sol";
 
 contract TestUSDTest {
     Cheats private constant CHEATS = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));

@@ -1,7 +1,7 @@
 """What is signed, beside the terms: one small class per message.
 
-Every message knows its EIP-712 name and fields, hashes itself (`struct_hash`), and shows itself to a
-wallet (`message`). `Domain.digest(message.struct_hash())` is what is signed.
+Every message knows its EIP-712 name and fields, hashes itself (`struct_hash`), and shows itself to
+a wallet (`message`). `Domain.digest(message.struct_hash())` is what is signed.
 """
 
 from __future__ import annotations
@@ -67,6 +67,19 @@ class Voucher(Message):
     """The meter: so many units so far, and this is the head of the journal."""
 
     TYPE: ClassVar[str] = "Voucher"
+    session_id: SessionId
+    units: int
+    journal: Hash
+
+    def values(self) -> tuple[int | bytes, ...]:
+        return (self.session_id, self.units, self.journal)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement(Message):
+    """The advisor, off chain: I accept so many units and the journal that led to this head."""
+
+    TYPE: ClassVar[str] = "Acknowledgement"
     session_id: SessionId
     units: int
     journal: Hash

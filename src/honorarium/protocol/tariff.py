@@ -24,6 +24,33 @@ class Tariff:
     step_price: BaseUnits
     max_units: int
 
+    @classmethod
+    def per_minute(cls, price: int, *, connect_fee: int = 0, max_units: int = 0) -> Tariff:
+        """`price` base units for each started minute."""
+        return cls._flat(price, 60, connect_fee, max_units)
+
+    @classmethod
+    def per_second(cls, price: int, *, connect_fee: int = 0, max_units: int = 0) -> Tariff:
+        """`price` base units for each second."""
+        return cls._flat(price, 1, connect_fee, max_units)
+
+    @classmethod
+    def per_interaction(cls, price: int, *, connect_fee: int = 0, max_units: int = 0) -> Tariff:
+        """`price` base units for each interaction."""
+        return cls._flat(price, 0, connect_fee, max_units)
+
+    @classmethod
+    def _flat(cls, price: int, seconds: int, connect_fee: int, max_units: int) -> Tariff:
+        return cls(
+            connect_fee=BaseUnits(connect_fee),
+            unit_price=BaseUnits(price),
+            unit_seconds=Seconds(seconds),
+            included_units=0,
+            step_units=0,
+            step_price=BaseUnits(0),
+            max_units=max_units,
+        )
+
     def fee(self, units: int, deposit: int | None = None) -> BaseUnits:
         """The fee for `units`, in base units; never above `deposit` if one is given.
 

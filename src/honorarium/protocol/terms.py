@@ -103,7 +103,8 @@ class Terms:
     @classmethod
     def unpack(cls, words: tuple[bytes, ...] | list[bytes]) -> Terms:
         """The terms of seven packed words. Raises ValueError if they are not seven times 32 bytes
-        or carry anything in the bits that are zero."""
+        or carry anything in the bits that are zero.
+        """
         if len(words) != PACKED_WORDS or any(len(w) != 32 for w in words):
             raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
         client, payer, advisor, meter, token, share, context = map(bytes, words)

@@ -44,6 +44,7 @@ TYPES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "Opening": (("Terms", "terms"), ("uint80", "deposit")),
     "Voucher": (("bytes32", "sessionId"), ("uint32", "units"), ("bytes32", "journal")),
+    "Acknowledgement": (("bytes32", "sessionId"), ("uint32", "units"), ("bytes32", "journal")),
     "Closing": (("bytes32", "sessionId"), ("uint32", "units"), ("uint40", "deadline")),
     "Leaving": (("bytes32", "sessionId"),),
     "Revocation": (("bytes32", "sessionId"),),
@@ -67,7 +68,10 @@ TYPES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("bytes32", "nonce"),
     ),
 }
-"""Every message that is signed: name -> ((type, field), ...)."""
+"""Every message that is signed: name -> ((type, field), ...).
+
+No contract reads an `Acknowledgement`: it is evidence between people.
+"""
 
 _DOMAIN_FIELDS: Final = (
     ("string", "name"),

@@ -9,6 +9,7 @@ from honorarium.replay.calls import (
     WrongColumns,
     read_calls,
 )
+from honorarium.replay.outcome import NotAsPlanned, write_outcome
 from honorarium.replay.plan import (
     JournalNote,
     MadeUp,
@@ -20,6 +21,8 @@ from honorarium.replay.plan import (
     Totals,
     plan_calls,
 )
+from honorarium.replay.run import Pace, StepFailed, run
+from honorarium.replay.stage import NoOperator, OtherReplay, Ready, set_up
 from honorarium.replay.tariffs import ServiceTariff, TariffFileError, Tariffs, load_tariffs
 
 __all__ = [
@@ -28,13 +31,19 @@ __all__ = [
     "JournalNote",
     "Kind",
     "MadeUp",
+    "NoOperator",
+    "NotAsPlanned",
+    "OtherReplay",
+    "Pace",
     "PhantomRow",
     "Plan",
     "PlanSettingRefused",
     "PlannedSession",
+    "Ready",
     "RefusedRow",
     "ServiceTariff",
     "Step",
+    "StepFailed",
     "StepKind",
     "TariffFileError",
     "Tariffs",
@@ -43,4 +52,7 @@ __all__ = [
     "load_tariffs",
     "plan_calls",
     "read_calls",
+    "run",
+    "set_up",
+    "write_outcome",
 ]

@@ -1,0 +1,137 @@
+"""The verdict as a file and as a line.
+
+`audit.json`, amounts in base units:
+
+    ok        true if there is no finding
+    rules     which were checked
+    chain     chain_id, escrow, tip_jar, first_block, last_block
+    counts    sessions by standing, events, ratings, tips, accounts, ...
+    sums      per token (address): deposits, fees (gross), platform_fees (their part), refunds,
+              open (deposits of running sessions less earned), tips, paid_in, paid_out, balances,
+              surplus, decimals (null: the token does not say)
+    unproven  consents that only a contract can vouch for; no findings
+    findings  rule, session, expected, found; about, block, log, transaction where known
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from honorarium.audit.facts import Finding
+from honorarium.audit.judge import RULES, Verdict
+from honorarium.ids import Address
+from honorarium.units import format_amount
+
+FILE = "audit.json"
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The content of `audit.json`."""
+    place = verdict.place
+    return {
+        "ok": verdict.ok,
+        "rules": list(RULES),
+        "chain": {
+            "chain_id": place.domain.chain_id,
+            "escrow": _hex(place.domain.contract),
+            "tip_jar": _hex(place.tip_jar),
+            "first_block": place.first,
+            "last_block": place.last,
+        },
+        "counts": dict(verdict.counts),
+        "sums": {_hex(token): _sums(verdict, token) for token in sorted(verdict.sums)},
+        "unproven": {
+            "contract_signers": verdict.unproven.contract_signers,
+            "through_contracts": verdict.unproven.through_contracts,
+        },
+        "findings": [_finding(finding) for finding in verdict.findings],
+    }
+
+
+def line(verdict: Verdict) -> str:
+    """The verdict in one line.
+
+    Amounts are whole tokens if all money is in one token that tells its decimals; else base units,
+    each with its token: `fees=123@0xabc...,45@0xdef...`.
+    """
+    amounts = {
+        name: _amount(verdict, {t: getattr(sums, name) for t, sums in verdict.sums.items()})
+        for name in ("fees", "refunds", "tips")
+    }
+    numbers = (
+        f"sessions={verdict.counts['sessions']} fees={amounts['fees']}"
+        f" refunds={amounts['refunds']} tips={amounts['tips']} ratings={verdict.counts['ratings']}"
+    )
+    if verdict.ok:
+        return f"AUDIT OK {numbers}"
+    return f"AUDIT FAILED findings={len(verdict.findings)} {numbers}"
+
+
+def write(verdict: Verdict, directory: Path) -> Path:
+    """Writes `audit.json` whole or not at all; the directory is made if it is missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=directory, prefix=FILE, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(as_json(verdict), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        return Path(name).replace(directory / FILE)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _sums(verdict: Verdict, token: Address) -> dict[str, int | None]:
+    sums, known = verdict.sums[token], verdict.tokens.get(token)
+    return {
+        "decimals": known.decimals if known else None,
+        "deposits": sums.deposits,
+        "fees": sums.fees,
+        "platform_fees": sums.platform_fees,
+        "refunds": sums.refunds,
+        "open": sums.open,
+        "tips": sums.tips,
+        "paid_in": sums.paid_in,
+        "paid_out": sums.paid_out,
+        "balances": verdict.balances.get(token, 0),
+        "surplus": verdict.surplus.get(token, 0),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "rule": finding.rule,
+        "session": None if finding.session is None else _hex(finding.session),
+        "expected": finding.expected,
+        "found": finding.found,
+    }
+    if finding.about:
+        found["about"] = finding.about
+    if finding.block is not None:
+        found["block"] = finding.block
+    if finding.log is not None:
+        found["log"] = finding.log
+    if finding.tx_hash is not None:
+        found["transaction"] = _hex(finding.tx_hash)
+    return found
+
+
+def _amount(verdict: Verdict, per_token: dict[Address, int]) -> str:
+    used = sorted(verdict.sums)
+    if not used:
+        return "0"
+    known = verdict.tokens.get(used[0])
+    if len(used) == 1 and known is not None and known.decimals is not None:
+        return format_amount(per_token[used[0]], known.decimals)
+    return ",".join(f"{per_token[token]}@{_hex(token)}" for token in used)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

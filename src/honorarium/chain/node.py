@@ -1,0 +1,283 @@
+"""A node of a chain, over JSON-RPC.
+
+One connection is kept open, because a replay asks thousands of times a second and a new connection
+costs more than the answer. Not for several threads at once: give each its own Node.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from honorarium.errors import ClockNotSettable, ContractError, NodeError, NodeUnreachable
+from honorarium.ids import Address, Hash
+from honorarium.units import BaseUnits, BlockNumber, UnixTime
+
+Block = int | Literal["latest", "pending", "earliest"]
+
+BATCH: Final = 200
+"""So many requests travel together; nodes refuse much larger batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHead:
+    """What is needed of a block's header. `base_fee` in wei per gas; 0 on chains without one."""
+
+    number: BlockNumber
+    hash: Hash
+    timestamp: UnixTime
+    base_fee: int
+
+
+class Node:
+    """A node at `url` (http or https). Answers are waited for `timeout` seconds.
+
+    Every method raises NodeUnreachable if no usable answer came, NodeError if the node refused, and
+    the ContractError itself if a contract did.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NodeUnreachable(url, "it is not an http:// or https:// address")
+        self.url = url
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        self._connection: http.client.HTTPConnection = (
+            http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=timeout, context=ssl.create_default_context()
+            )
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        )
+        self._last_id = 0
+        self._not_before: UnixTime | None = None  # the chain's time, as far as set_time knows it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; the next request would open a new one."""
+        self._connection.close()
+
+    # ------------------------------------------------------------------ asking
+
+    def request(self, method: str, params: Sequence[Any] = ()) -> Any:
+        """The result of one request, as JSON gives it."""
+        answer = self._post(self._envelope(method, params))
+        if not isinstance(answer, dict):
+            raise NodeUnreachable(self.url, f"{method} was not answered as JSON-RPC demands")
+        return self._result(method, answer)
+
+    def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The results of many requests, in their order; the first refusal among them is raised."""
+        waiting = list(requests)
+        results: list[Any] = []
+        for start in range(0, len(waiting), BATCH):
+            results += self._batch(waiting[start : start + BATCH])
+        return results
+
+    def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        if len(requests) == 1:
+            return [self.request(*requests[0])]
+        envelopes = [self._envelope(method, params) for method, params in requests]
+        answers = self._post(envelopes)
+        if isinstance(answers, dict):  # the batch as a whole was refused
+            self._result("a batch of requests", answers)
+        by_id = {a["id"]: a for a in answers if isinstance(a, dict)} if answers else {}
+        results = []
+        for envelope in envelopes:
+            answer = by_id.get(envelope["id"])
+            if answer is None:
+                raise NodeUnreachable(self.url, f"{envelope['method']} in a batch was not answered")
+            results.append(self._result(envelope["method"], answer))
+        return results
+
+    def _envelope(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        self._last_id += 1
+        return {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": list(params)}
+
+    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+        error = answer.get("error")
+        if error is None:
+            if "result" not in answer:
+                raise NodeUnreachable(self.url, f"{method} was not answered as JSON-RPC demands")
+            return answer["result"]
+        if not isinstance(error, dict):
+            raise NodeError(method, 0, str(error))
+        message = str(error.get("message", ""))
+        if (reason := _revert_data(message, error.get("data"))) is not None:
+            raise ContractError.decode(reason)
+        raise NodeError(method, int(error.get("code", 0)), message)
+
+    def _post(self, body: Any) -> Any:
+        payload = json.dumps(body, separators=(",", ":")).encode()
+        for fresh in (self._connection.sock is None, True):
+            try:
+                return self._exchange(payload)
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
+                # A kept connection may have been closed by the other side in the meantime: that
+                # says nothing about the node. Asking twice is safe: a transaction counts once.
+                self._connection.close()
+                if fresh:
+                    raise NodeUnreachable(self.url, _reason(error)) from error
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                raise NodeUnreachable(self.url, _reason(error)) from error
+        raise AssertionError("the second try returns or raises")
+
+    def _exchange(self, payload: bytes) -> Any:
+        self._connection.request("POST", self._path, payload, self._headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        try:
+            return json.loads(text)
+        except ValueError:
+            begin = text[:80].decode(errors="replace")
+            raise NodeUnreachable(
+                self.url, f"it answered HTTP {response.status} and no JSON: {begin!r}"
+            ) from None
+
+    # ------------------------------------------------------------------ what it is
+
+    @cached_property
+    def chain_id(self) -> int:
+        return int(self.request("eth_chainId"), 16)
+
+    @cached_property
+    def genesis_hash(self) -> Hash:
+        """The hash of block 0: what tells a chain from another one of the same id."""
+        return self.block(0).hash
+
+    @cached_property
+    def client(self) -> str:
+        """The node's software and version, as it says itself."""
+        return str(self.request("web3_clientVersion"))
+
+    # ------------------------------------------------------------------ reading
+
+    def block(self, which: Block = "latest") -> BlockHead:
+        """The head of a block. Raises NodeError if the node has no such block."""
+        found = self.request("eth_getBlockByNumber", [block_param(which), False])
+        if found is None:
+            raise NodeError("eth_getBlockByNumber", 0, f"there is no block {which}")
+        return block_head(found)
+
+    def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
+        """What a contract answers. Raises the ContractError if it refuses."""
+        return from_hex(self.request(*call_request(to, data, block)))
+
+    def calls(
+        self, requests: Iterable[tuple[Address, bytes]], block: Block = "latest"
+    ) -> list[bytes]:
+        """What contracts answer, many at a time."""
+        asked = [call_request(to, data, block) for to, data in requests]
+        return [from_hex(answer) for answer in self.batch(asked)]
+
+    def code(self, address: Address, block: Block = "latest") -> bytes:
+        """The code at an address; empty if there is none."""
+        return from_hex(self.request("eth_getCode", [to_hex(address), block_param(block)]))
+
+    def balance(self, address: Address, block: Block = "latest") -> BaseUnits:
+        """The chain's own coin at an address, in wei."""
+        found = self.request("eth_getBalance", [to_hex(address), block_param(block)])
+        return BaseUnits(int(found, 16))
+
+    # ------------------------------------------------------------------ the clock of a local chain
+
+    def set_time(self, time: UnixTime) -> None:
+        """The next block carries this time (unix seconds).
+
+        Raises ClockNotSettable if the chain is later already, or is no local chain. The chain's
+        time is read once; later it is what this method set last.
+        """
+        if self._not_before is None:
+            if not self._clock:
+                raise ClockNotSettable(self.client, time, None)
+            self._not_before = self.block().timestamp
+        if time < self._not_before:
+            raise ClockNotSettable(self.client, time, self._not_before)
+        if self._clock == "ganache":
+            self.request("evm_setTime", [time * 1000])  # it counts milliseconds
+        else:
+            try:
+                self.request("evm_setNextBlockTimestamp", [time])
+            except NodeError as error:
+                if "timestamp" not in error.message.lower():
+                    raise
+                raise ClockNotSettable(self.client, time, self.block().timestamp) from error
+        self._not_before = time
+
+    @cached_property
+    def _clock(self) -> str:
+        name = self.client.split("/", 1)[0].lower()
+        return name if name in ("ganache", "anvil") else ""
+
+
+def call_request(to: Address, data: bytes, block: Block = "latest") -> tuple[str, list[Any]]:
+    """An `eth_call`, for a batch."""
+    return "eth_call", [{"to": to_hex(to), "data": to_hex(data)}, block_param(block)]
+
+
+def block_head(found: dict[str, Any]) -> BlockHead:
+    """The head of a block as JSON-RPC writes it."""
+    return BlockHead(
+        number=BlockNumber(int(found["number"], 16)),
+        hash=Hash(from_hex(found["hash"])),
+        timestamp=UnixTime(int(found["timestamp"], 16)),
+        base_fee=int(found.get("baseFeePerGas") or "0x0", 16),
+    )
+
+
+def block_param(block: Block) -> str:
+    """A block as JSON-RPC names it."""
+    return hex(block) if isinstance(block, int) else block
+
+
+def to_hex(data: bytes) -> str:
+    """Bytes as JSON-RPC writes them."""
+    return "0x" + data.hex()
+
+
+def from_hex(text: str) -> bytes:
+    """Bytes as JSON-RPC writes them. Raises ValueError if they are not."""
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    return str(error) or type(error).__name__
+
+
+def _revert_data(message: str, data: Any) -> bytes | None:
+    """What a contract refused with; None if it was not a contract that refused."""
+    if "revert" not in message.lower():
+        return None
+    if isinstance(data, dict):
+        data = data.get("result") or data.get("data")
+    if isinstance(data, str) and data.startswith("0x"):
+        try:
+            return from_hex(data)
+        except ValueError:
+            return None
+    return b""

@@ -1,0 +1,117 @@
+"""`honorarium replay`: a call centre's records as paid sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from honorarium.replay import load_tariffs, plan_calls, run, set_up, write_outcome
+from honorarium.units import format_amount
+
+DECIMALS = 6  # of TestUSD
+
+
+def replay(
+    calls: Annotated[
+        Path, typer.Argument(metavar="CALLS.csv[.gz]", help="The records; see examples/README.md.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results, and for the chain.")],
+    tariffs: Annotated[Path, typer.Option(help="What a call of each service costs (TOML).")] = Path(
+        "examples/tariffs.toml"
+    ),
+    date: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only the calls of this date."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Only the first so many rows (of the date).")
+    ] = None,
+    rpc: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A local chain that runs already, instead of our own."),
+    ] = None,
+) -> None:
+    """Turn a call centre's call records into paid sessions on chain.
+
+    Every served call becomes a session that opens and closes at its recorded second, under the
+    tariff of its service; who hung up in the queue gets everything back. Without --rpc the chain is
+    a Ganache of its own that lives in the output folder. Interrupted and run again, the replay goes
+    on where it was; nothing is paid twice.
+
+    Example: honorarium replay examples/calls.csv --out build/demo
+    """
+    console = Console(stderr=True)
+    day = date.date() if date else None
+    with plan_calls(calls, load_tariffs(tariffs, DECIMALS), date=day, limit=limit) as plan:
+        totals = plan.totals
+        console.print(
+            f"[bold]{totals.calls:,}[/] calls: {totals.paid:,} paid, {totals.zero:,} zero, "
+            f"{totals.abandoned:,} abandoned, {totals.robot_only:,} robot only, "
+            f"{totals.phantom:,} phantom, {totals.refused:,} refused",
+            highlight=False,
+        )
+        console.print("starting the chain, deploying, giving everybody their tokens ...")
+        with set_up(out, plan, rpc) as ready:
+            if ready.done:
+                console.print(f"going on after step {ready.done:,}", highlight=False)
+            with _bar(console, "replaying") as progress:
+                pace = run(ready, progress)
+            with _bar(console, "reading back") as progress:
+                summary = write_outcome(ready, out, pace, progress)
+    _show(console, out, summary)
+
+
+@contextmanager
+def _bar(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the expected end; it is told what is done, and of how much."""
+    with Progress(
+        TextColumn("{task.description:<13}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(console: Console, out: Path, summary: dict[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name in ("deposits", "fees", "platform_fees", "refunds", "tips"):
+        note = " (made up)" if name in summary["made_up"] else ""
+        table.add_row(name.replace("_", " ") + note, format_amount(summary[name], DECIMALS))
+    table.add_row("ratings (made up)", f"{summary['ratings']:,}")
+    table.add_row("calls cut at max_units", f"{summary['capped']:,}")
+    table.add_row("gas", f"{summary['gas']:,}")
+    if summary["transactions_per_second"]:
+        table.add_row(
+            "transactions a second",
+            f"{summary['transactions_per_second']} "
+            f"({summary['ratio_to_chain']:.0%} of what the chain gives)",
+        )
+    console.print(table)
+    shifted = summary["shifted_days"]
+    if shifted:
+        console.print(
+            f"dates are {shifted:,} days later than recorded: the chain was later already"
+        )
+    console.print(f"written: {out}/summary.json, sessions.csv, refused.csv", highlight=False)

@@ -1,0 +1,73 @@
+"""The root of the error tree, and what is wrong with input."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
+
+
+class HonorariumError(Exception):
+    """Whatever this package refuses or fails at."""
+
+    slug: ClassVar[str] = "honorarium-error"
+    """The name in words, `deposit-too-small`: the type of the problem that a service answers."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.slug = _WORD_ENDS.sub("-", cls.__name__).lower()
+
+
+class InputError(HonorariumError):
+    """What was handed in cannot be used as it is."""
+
+
+class AmountNotExact(InputError):
+    """A price or amount that is not an exact number of base units."""
+
+    def __init__(self, given: str, decimals: int, reason: str) -> None:
+        self.given, self.decimals, self.reason = given, decimals, reason
+        super().__init__(
+            f"{given} is not an exact amount of a token with {decimals} decimals: {reason}"
+        )
+
+
+class BadSignature(InputError):
+    """Bytes that are no signature, or not one that counts."""
+
+    def __init__(self, given: bytes, reason: str) -> None:
+        self.given, self.reason = given, reason
+        super().__init__(f"0x{given.hex()} is not a usable signature: {reason}")
+
+
+class WrongSignature(InputError):
+    """A signature that is somebody else's, or of something else. `what`: quote, voucher, ..."""
+
+    def __init__(self, what: str, expected: bytes, found: bytes) -> None:
+        self.what, self.expected, self.found = what, expected, found
+        super().__init__(
+            f"the {what} is not signed by 0x{expected.hex()}: over these values the signature "
+            f"would be 0x{found.hex()}'s; have 0x{expected.hex()} sign exactly these values for "
+            "this contract and chain"
+        )
+
+
+class JournalRefused(InputError):
+    """An entry that cannot follow what the journal says already."""
+
+    def __init__(self, entry: str, reason: str) -> None:
+        self.entry, self.reason = entry, reason
+        super().__init__(f"{entry} cannot go into the journal: {reason}")
+
+
+class JournalChanged(InputError):
+    """Entries that do not lead to the head that was signed."""
+
+    def __init__(self, expected: bytes, found: bytes, entries: int) -> None:
+        self.expected, self.found, self.entries = expected, found, entries
+        super().__init__(
+            f"these {entries} journal entries lead to the head 0x{found.hex()}, not to "
+            f"0x{expected.hex()}: an entry was changed, added, left out or moved, or they belong "
+            "to another session; ask for the journal that the meter signed"
+        )

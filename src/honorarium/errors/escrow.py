@@ -1,0 +1,502 @@
+"""What SessionEscrow and TipJar refuse: contracts/interfaces/IErrors.sol, error for error.
+
+Amounts are base units of the token, times unix seconds.
+"""
+
+from __future__ import annotations
+
+from honorarium.errors.refusals import (
+    Account,
+    Bytes32,
+    ContractError,
+    PartyField,
+    Uint8,
+    Uint16,
+    Uint24,
+    Uint32,
+    Uint40,
+    Uint80,
+    Uint256,
+    coin_or_token,
+    moment,
+    named,
+    session,
+)
+
+# ---------------------------------------------------------------------- terms that make no sense
+
+
+class NothingToPay(ContractError):
+    def sentence(self) -> str:
+        return (
+            "no number of units would ever cost anything under this tariff; "
+            "give it a connect fee, a unit price or a step price"
+        )
+
+
+class StepInsideFreeUnits(ContractError):
+    step_units: Uint32
+    included_units: Uint32
+
+    def sentence(self) -> str:
+        return (
+            f"the price steps after {self.step_units} units, but the first {self.included_units} "
+            f"are free; let it step after {self.included_units + 1} or more, or not at all (0)"
+        )
+
+
+class StepPriceWithoutStep(ContractError):
+    step_price: Uint80
+
+    def sentence(self) -> str:
+        return (
+            f"a step price of {self.step_price} base units is given, but no step; "
+            "say after how many units it applies (step_units), or make it 0"
+        )
+
+
+class CapWithinFreeUnits(ContractError):
+    max_units: Uint32
+    included_units: Uint32
+
+    def sentence(self) -> str:
+        return (
+            f"the meter stops at {self.max_units} units, but {self.included_units} are free and "
+            "there is no connect fee, so nothing would ever be due; raise max_units above "
+            f"{self.included_units}, or set a connect fee"
+        )
+
+
+class UnitTooLong(ContractError):
+    unit_seconds: Uint32
+    limit: Uint32
+
+    def sentence(self) -> str:
+        return (
+            f"a unit of {self.unit_seconds} seconds is longer than {self.limit} seconds (a day); "
+            "use a shorter unit, or 0 to bill interactions"
+        )
+
+
+class ShareTooHigh(ContractError):
+    fee_bps: Uint16
+    limit: Uint16
+
+    def sentence(self) -> str:
+        return (
+            f"a platform's share of {self.fee_bps} hundredths of a percent is above the whole "
+            f"({self.limit}); lower fee_bps"
+        )
+
+
+class ShareWithoutRecipient(ContractError):
+    fee_bps: Uint16
+
+    def sentence(self) -> str:
+        return (
+            f"a platform's share of {self.fee_bps} hundredths of a percent has nobody to receive "
+            "it; name a fee_recipient, or make fee_bps 0"
+        )
+
+
+class GraceOutOfRange(ContractError):
+    close_grace: Uint24
+    shortest: Uint24
+    longest: Uint24
+
+    def sentence(self) -> str:
+        return (
+            f"a grace period of {self.close_grace} seconds is not within {self.shortest} to "
+            f"{self.longest} seconds; choose one that is"
+        )
+
+
+class InvalidParty(ContractError):
+    party: PartyField
+    account: Account
+
+    def sentence(self) -> str:
+        role = self.party.name.lower().replace("_", " ")
+        return (
+            f"{named(self.account)} cannot be the {role}: it is the zero address, the escrow "
+            "itself, or has a part in these terms that excludes this one; name another account"
+        )
+
+
+class TermsNotCanonical(ContractError):
+    payer: Bytes32
+    advisor: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"the packed words of payer (0x{self.payer.hex()}) and advisor "
+            f"(0x{self.advisor.hex()}) must end in 16 zero bits; pack the terms with Terms.pack()"
+        )
+
+
+# --------------------------------------------------------------------------------------- opening
+
+
+class QuoteExpired(ContractError):
+    open_before: Uint40
+    time: Uint40
+
+    def sentence(self) -> str:
+        return (
+            f"the quote was good before {moment(self.open_before)}, and it is "
+            f"{moment(self.time)}; ask the advisor for a new one"
+        )
+
+
+class QuoteTooFarAhead(ContractError):
+    open_before: Uint40
+    latest: Uint40
+
+    def sentence(self) -> str:
+        return (
+            f"the quote would be good until {moment(self.open_before)}, but quotes hold for 30 "
+            f"days at most; let it end by {moment(self.latest)}"
+        )
+
+
+class DepositTooSmall(ContractError):
+    needed: Uint256
+    given: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"a deposit of {self.given} base units does not cover the connect fee and the first "
+            f"unit that costs something; deposit {self.needed} or more"
+        )
+
+
+class SessionExists(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"{session(self.session_id)} was opened already, or its quote was revoked, and these "
+            "terms never open again; ask the advisor for a quote with another salt"
+        )
+
+
+class DepositNotRaised(ContractError):
+    deposit: Uint80
+    given: Uint80
+
+    def sentence(self) -> str:
+        return (
+            f"a top-up to {self.given} base units does not raise the deposit, which is "
+            f"{self.deposit}; name the new whole deposit, above {self.deposit}"
+        )
+
+
+# ------------------------------------------------------------------------------------ signatures
+
+
+class SignatureMissing(ContractError):
+    party: Account
+
+    def sentence(self) -> str:
+        return (
+            f"{named(self.party)} neither made this call nor signed; "
+            "send it from that account, or bring its signature"
+        )
+
+
+class WrongSigner(ContractError):
+    expected: Account
+    recovered: Account
+
+    def sentence(self) -> str:
+        whose = (
+            f"it would be {named(self.recovered)}'s" if any(self.recovered) else "it is nobody's"
+        )
+        return (
+            f"the signature is not {named(self.expected)}'s over this message: {whose}; have "
+            f"{named(self.expected)} sign exactly these values for this contract and chain"
+        )
+
+
+class HighS(ContractError):
+    s: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"the signature's s (0x{self.s.hex()}) is above half the curve's order: it is the "
+            "mirror image of the one that counts; sign with a library that makes low-s signatures"
+        )
+
+
+class SignatureExpired(ContractError):
+    deadline: Uint256
+    time: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"the signature held until {moment(self.deadline)}, and it is {moment(self.time)}; "
+            "have it signed again with a later deadline"
+        )
+
+
+class WrongNonce(ContractError):
+    expected: Uint256
+    given: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"the withdrawal carries number {self.given}, but the account's next one is "
+            f"{self.expected}; read the number from the escrow (nonces) and sign again"
+        )
+
+
+class NotAParty(ContractError):
+    account: Account
+    first: Account
+    second: Account
+
+    def sentence(self) -> str:
+        return (
+            f"{named(self.account)} may not do this; only {named(self.first)} and "
+            f"{named(self.second)} may, so send it as one of them or bring their signature"
+        )
+
+
+# ----------------------------------------------------------------------------- life of a session
+
+
+class SessionNotOpen(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"{session(self.session_id)} is not open: it never was, or it is closed, or its quote "
+            "was revoked; look at its status, and open another session if you need one"
+        )
+
+
+class AlreadyClosing(ContractError):
+    session_id: Bytes32
+    closing_at: Uint40
+
+    def sentence(self) -> str:
+        return (
+            f"somebody asked to close {session(self.session_id)} at {moment(self.closing_at)}, "
+            "and there is no way back; settle or close it, or finalize it when its grace is over"
+        )
+
+
+class NotClosing(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"nobody asked to close {session(self.session_id)}; the client or the payer asks "
+            "first (requestClose) and waits the grace period, or the advisor closes it"
+        )
+
+
+class GraceRunning(ContractError):
+    grace_ends: Uint40
+    time: Uint40
+
+    def sentence(self) -> str:
+        return (
+            f"the advisor may settle until {moment(self.grace_ends)}, and it is "
+            f"{moment(self.time)}; finalize {max(0, self.grace_ends - self.time)} seconds later"
+        )
+
+
+class TooManyUnits(ContractError):
+    allowed: Uint256
+    given: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"the voucher states {self.given} units, but the time since the session opened allows "
+            f"{self.allowed}; settle it later, or bring a voucher of {self.allowed} units or fewer"
+        )
+
+
+class StaleVoucher(ContractError):
+    earned: Uint80
+    fee: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"the voucher brings nothing: its units cost {self.fee} base units, and {self.earned} "
+            "are earned already; settle a newer one, or close"
+        )
+
+
+# --------------------------------------------------------------------------------------- ratings
+
+
+class SessionNotClosed(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return f"{session(self.session_id)} is not closed yet; rate it when it is"
+
+
+class ScoreOutOfRange(ContractError):
+    score: Uint8
+
+    def sentence(self) -> str:
+        return f"a score of {self.score} does not exist; give 1, 2, 3, 4 or 5"
+
+
+class NothingEarned(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"nothing was earned in {session(self.session_id)}, so it cannot be rated; "
+            "rate a session in which the advisor was paid"
+        )
+
+
+class RatingWindowOver(ContractError):
+    window_ends: Uint40
+    time: Uint40
+
+    def sentence(self) -> str:
+        return (
+            f"ratings were taken until {moment(self.window_ends)}, and it is {moment(self.time)}; "
+            "rate within 30 days of the session's end"
+        )
+
+
+class AlreadyRated(ContractError):
+    session_id: Bytes32
+    score: Uint8
+
+    def sentence(self) -> str:
+        return (
+            f"{session(self.session_id)} carries its one rating, a score of {self.score}, "
+            "which is never changed; the advisor may answer it"
+        )
+
+
+class NotRated(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"{session(self.session_id)} has no rating to answer; answer after the client rated it"
+        )
+
+
+class AlreadyAnswered(ContractError):
+    session_id: Bytes32
+
+    def sentence(self) -> str:
+        return (
+            f"the rating of {session(self.session_id)} has its one answer, which is never "
+            "changed; do not send another"
+        )
+
+
+# ----------------------------------------------------------------------------------------- money
+
+
+class WrongValue(ContractError):
+    expected: Uint256
+    given: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"{self.given} base units of the chain's coin came along where {self.expected} were "
+            f"named; send exactly {self.expected} as the transaction's value"
+        )
+
+
+class TokenWithoutCode(ContractError):
+    token: Account
+
+    def sentence(self) -> str:
+        return (
+            f"there is no contract at the token's address {named(self.token)}; check the address "
+            "and the chain (the zero address is the chain's own coin)"
+        )
+
+
+class TokenCallFailed(ContractError):
+    token: Account
+
+    def sentence(self) -> str:
+        return (
+            f"the token {named(self.token)} refused to move the money, or did not answer as a "
+            "token does; check the payer's balance and allowance, or the authorization"
+        )
+
+
+class AmountNotReceived(ContractError):
+    token: Account
+    expected: Uint256
+    received: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"{self.expected} base units of {coin_or_token(self.token)} were to arrive, and "
+            f"{self.received} did: the token takes a fee or ignores the call; use another token"
+        )
+
+
+class BalanceTooSmall(ContractError):
+    account: Account
+    needed: Uint256
+    available: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"the balance of {named(self.account)} in the escrow is {self.available} base units, "
+            f"and {self.needed} are needed; deposit {max(0, self.needed - self.available)} more"
+        )
+
+
+class ZeroAmount(ContractError):
+    def sentence(self) -> str:
+        return "the amount is 0, which is taken for a mistake; name the amount to move"
+
+
+class InvalidRecipient(ContractError):
+    to: Account
+
+    def sentence(self) -> str:
+        return (
+            f"money cannot go to {named(self.to)}: it is the zero address or the contract "
+            "itself; name the account that shall receive it"
+        )
+
+
+class PaymentFailed(ContractError):
+    token: Account
+    to: Account
+    amount: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"{self.amount} base units of {coin_or_token(self.token)} could not be paid to "
+            f"{named(self.to)}: the recipient or the token did not take them; "
+            "nothing moved, so pay to another account"
+        )
+
+
+class NotEnoughGas(ContractError):
+    needed: Uint256
+    left: Uint256
+
+    def sentence(self) -> str:
+        return (
+            f"{self.left} gas is left where {self.needed} must be, so that a payment or a "
+            "wallet's check does not fail for that alone; send it again with a higher gas limit"
+        )
+
+
+class Reentered(ContractError):
+    def sentence(self) -> str:
+        return (
+            "a token called back in the middle of a payment to the escrow; use another token, "
+            "because this one runs somebody's code when it moves"
+        )

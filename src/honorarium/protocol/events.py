@@ -1,0 +1,286 @@
+"""What SessionEscrow and TipJar write into the log, as they wrote it.
+
+Every event is a class of the same name with the same fields in snake case (`from` is `from_`).
+Amounts are base units of the token, times unix seconds. `decode_log` reads the log of a whole
+chain, so the classes' signatures are compiled once into readers of single words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+from eth_hash.auto import keccak
+
+from honorarium.errors import ContractError
+from honorarium.errors.abi import read_tail, reader
+from honorarium.ids import Address, Hash, SessionId
+from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.units import BaseUnits, UnixTime
+
+
+class Event:
+    """An event of SessionEscrow or TipJar."""
+
+    __slots__ = ()
+    SIGNATURE: ClassVar[str]  # as in Solidity
+    TOPIC: ClassVar[Hash]  # its hash: the first topic of every such log
+
+
+# ----------------------------------------------------------------------------------- the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited(Event):
+    """Money came into an account's balance from outside."""
+
+    SIGNATURE = (
+        "Deposited(address indexed token,address indexed account,address from,uint256 amount)"
+    )
+    token: Address
+    account: Address
+    from_: Address
+    amount: BaseUnits
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn(Event):
+    """Money left an account's balance."""
+
+    SIGNATURE = "Withdrawn(address indexed token,address indexed account,address to,uint256 amount)"
+    token: Address
+    account: Address
+    to: Address
+    amount: BaseUnits
+
+
+# --------------------------------------------------------------------------------- the sessions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    """A session began. `from_balance`: the deposit left the payer's balance and returns there."""
+
+    SIGNATURE = (
+        "SessionOpened(bytes32 indexed sessionId,address indexed advisor,PackedTerms terms,"
+        "uint80 deposit,bool fromBalance)"
+    )
+    session_id: SessionId
+    advisor: Address
+    terms: Terms
+    deposit: BaseUnits
+    from_balance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToppedUp(Event):
+    """The whole deposit was raised to `deposit`."""
+
+    SIGNATURE = "ToppedUp(bytes32 indexed sessionId,uint80 deposit,bool fromBalance)"
+    session_id: SessionId
+    deposit: BaseUnits
+    from_balance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Event):
+    """A voucher raised what is earned to `earned`, the platform's share included."""
+
+    SIGNATURE = "Settled(bytes32 indexed sessionId,uint32 units,uint80 earned,bytes32 journal)"
+    session_id: SessionId
+    units: int
+    earned: BaseUnits
+    journal: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequested(Event):
+    """The client or the payer leaves; the advisor may settle until `grace_ends`."""
+
+    SIGNATURE = "CloseRequested(bytes32 indexed sessionId,address indexed by,uint40 graceEnds)"
+    session_id: SessionId
+    by: Address
+    grace_ends: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed(Event):
+    """A session ended with `earned` in all; the rest of the deposit went back."""
+
+    SIGNATURE = (
+        "SessionClosed(bytes32 indexed sessionId,uint32 units,uint80 earned,bytes32 journal)"
+    )
+    session_id: SessionId
+    units: int
+    earned: BaseUnits
+    journal: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class RefundCredited(Event):
+    """The wallet did not take the refund of a session just closed: it is in the payer's balance."""
+
+    SIGNATURE = "RefundCredited(bytes32 indexed sessionId,address indexed payer,uint80 refund)"
+    session_id: SessionId
+    payer: Address
+    refund: BaseUnits
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked(Event):
+    """These terms can never be opened."""
+
+    SIGNATURE = "Revoked(bytes32 indexed sessionId,address indexed by)"
+    session_id: SessionId
+    by: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RowSkipped(Event):
+    """A row of a batch was left out; `reason` is the refusal of the same call alone."""
+
+    SIGNATURE = "RowSkipped(uint256 indexed row,bytes32 indexed sessionId,bytes reason)"
+    row: int
+    session_id: SessionId
+    reason: ContractError
+
+
+# ---------------------------------------------------------------------------------- the ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Rated(Event):
+    """The client of a closed session gave a score."""
+
+    SIGNATURE = (
+        "Rated(bytes32 indexed sessionId,address indexed client,address indexed advisor,"
+        "uint8 score,bytes32 commentHash)"
+    )
+    session_id: SessionId
+    client: Address
+    advisor: Address
+    score: int
+    comment_hash: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """The advisor answered a rating."""
+
+    SIGNATURE = "Answered(bytes32 indexed sessionId,address indexed advisor,bytes32 answerHash)"
+    session_id: SessionId
+    advisor: Address
+    answer_hash: Hash
+
+
+# ------------------------------------------------------------------------------------- the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Tipped(Event):
+    """An advisor received a tip; session (zero: none) and memo are the tipper's claim."""
+
+    SIGNATURE = (
+        "Tipped(address indexed advisor,address indexed tipper,bytes32 indexed sessionId,"
+        "address token,uint256 amount,bytes32 memo)"
+    )
+    advisor: Address
+    tipper: Address
+    session_id: SessionId
+    token: Address
+    amount: BaseUnits
+    memo: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class EIP712DomainChanged(Event):
+    """Declared by EIP-5267; the escrow never emits it."""
+
+    SIGNATURE = "EIP712DomainChanged()"
+
+
+ESCROW_EVENTS: Final[tuple[type[Event], ...]] = (
+    Deposited,
+    Withdrawn,
+    SessionOpened,
+    ToppedUp,
+    Settled,
+    CloseRequested,
+    SessionClosed,
+    RefundCredited,
+    Revoked,
+    RowSkipped,
+    Rated,
+    Answered,
+    EIP712DomainChanged,
+)
+TIP_JAR_EVENTS: Final[tuple[type[Event], ...]] = (Tipped,)
+
+_Decoder = Callable[[Sequence[bytes], bytes], Event]
+_PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
+
+
+def decode_log(topics: Sequence[bytes], data: bytes) -> Event | None:
+    """The event of a log's topics and data; None if it is none of ours.
+
+    Raises ValueError if it carries one of our topics but not exactly what belongs to it: other
+    topics, other lengths, anything in unused bits. A contract of ours writes no such log.
+    """
+    decoder = _DECODERS.get(topics[0]) if topics else None
+    return decoder(topics, data) if decoder else None
+
+
+def _compile(kind: type[Event]) -> _Decoder:
+    """A reader of this event's logs. Sets its topic."""
+    name, listed = re.fullmatch(r"(\w+)\((.*)\)", kind.SIGNATURE).groups()  # type: ignore[union-attr]
+    parameters = [parameter.split() for parameter in listed.split(",") if parameter]
+    types = [_PACKED if p[0] == "PackedTerms" else p[0] for p in parameters]
+    kind.TOPIC = Hash(keccak(f"{name}({','.join(types)})".encode()))
+
+    indexed = [reader(p[0]) for p in parameters if "indexed" in p]
+    plain = [p[0] for p in parameters if "indexed" not in p]
+    if [bool("indexed" in p) for p in parameters] != [True] * len(indexed) + [False] * len(plain):
+        raise TypeError(f"{name}: indexed fields come first")
+    if len(parameters) != len(fields(kind)):  # type: ignore[arg-type]
+        raise TypeError(f"{name}: the class has other fields than its signature")
+
+    read_data = _data_reader(name, plain)
+    expected = 1 + len(indexed)
+
+    def decode(topics: Sequence[bytes], data: bytes) -> Event:
+        if len(topics) != expected or any(len(topic) != 32 for topic in topics):
+            raise ValueError(f"{name} has {expected} topics of 32 bytes, not {len(topics)}")
+        heads = [read(topic) for read, topic in zip(indexed, topics[1:], strict=True)]
+        return kind(*heads, *read_data(data))
+
+    return decode
+
+
+def _data_reader(name: str, types: list[str]) -> Callable[[bytes], list[Any]]:
+    if types == ["bytes"]:
+        return lambda data: [ContractError.decode(read_tail(data[:32], data[32:]))]
+    steps: list[tuple[int, int, Callable[[bytes], Any]]] = []
+    end = 0
+    for one in types:
+        start, end = end, end + 32 * (PACKED_WORDS if one == "PackedTerms" else 1)
+        steps.append((start, end, _terms if one == "PackedTerms" else reader(one)))
+    length = end
+
+    def read_data(data: bytes) -> list[Any]:
+        if len(data) != length:
+            raise ValueError(f"the data of {name} is {length} bytes, not {len(data)}")
+        return [read(data[start:stop]) for start, stop, read in steps]
+
+    return read_data
+
+
+def _terms(data: bytes) -> Terms:
+    return Terms.unpack([data[at : at + 32] for at in range(0, 32 * PACKED_WORDS, 32)])
+
+
+_DECODERS: Final[dict[bytes, _Decoder]] = {}
+for _kind in (*ESCROW_EVENTS, *TIP_JAR_EVENTS):
+    _decoder = _compile(_kind)
+    _DECODERS[_kind.TOPIC] = _decoder

@@ -1,0 +1,95 @@
+"""Random values of the protocol, for property tests and for comparisons with the contract."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from honorarium.ids import Address, Hash, SessionId
+from honorarium.protocol.messages import (
+    Acknowledgement,
+    Answer,
+    Closing,
+    Leaving,
+    Message,
+    Opening,
+    Rating,
+    ReceiveWithAuthorization,
+    Revocation,
+    TopUp,
+    Voucher,
+    Withdrawal,
+)
+from honorarium.protocol.tariff import Tariff
+from honorarium.protocol.terms import Terms
+from honorarium.protocol.typed_data import Domain
+from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+
+
+def uint(bits: int) -> st.SearchStrategy[int]:
+    return st.one_of(st.sampled_from((0, 1, 2**bits - 1)), st.integers(0, 2**bits - 1))
+
+
+addresses = st.binary(min_size=20, max_size=20).map(Address)
+hashes = st.binary(min_size=32, max_size=32).map(Hash)
+session_ids = hashes.map(SessionId)
+amounts = uint(80).map(BaseUnits)
+times = uint(40).map(UnixTime)
+
+domains = st.builds(Domain, st.integers(1, 2**64 - 1), addresses)
+
+tariffs = st.builds(
+    Tariff,
+    connect_fee=amounts,
+    unit_price=amounts,
+    unit_seconds=uint(32).map(Seconds),
+    included_units=uint(32),
+    step_units=uint(32),
+    step_price=amounts,
+    max_units=uint(32),
+)
+
+terms = st.builds(
+    Terms,
+    client=addresses,
+    payer=addresses,
+    advisor=addresses,
+    meter_key=addresses,
+    token=addresses,
+    tariff=tariffs,
+    fee_bps=uint(16).map(Bps),
+    fee_recipient=addresses,
+    open_before=times,
+    close_grace=uint(24).map(Seconds),
+    context=hashes,
+    salt=uint(96),
+)
+
+MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
+    Acknowledgement: st.builds(Acknowledgement, session_ids, uint(32), hashes),
+    Answer: st.builds(Answer, session_ids, hashes),
+    Closing: st.builds(Closing, session_ids, uint(32), times),
+    Leaving: st.builds(Leaving, session_ids),
+    Opening: st.builds(Opening, terms, amounts),
+    Rating: st.builds(Rating, session_ids, uint(8), hashes),
+    ReceiveWithAuthorization: st.builds(
+        ReceiveWithAuthorization,
+        addresses,
+        addresses,
+        uint(256).map(BaseUnits),
+        uint(256).map(UnixTime),
+        uint(256).map(UnixTime),
+        hashes,
+    ),
+    Revocation: st.builds(Revocation, session_ids),
+    TopUp: st.builds(TopUp, session_ids, amounts),
+    Voucher: st.builds(Voucher, session_ids, uint(32), hashes),
+    Withdrawal: st.builds(
+        Withdrawal,
+        addresses,
+        addresses,
+        uint(256).map(BaseUnits),
+        addresses,
+        uint(256),
+        uint(256).map(UnixTime),
+    ),
+}

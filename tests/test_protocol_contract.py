@@ -1,0 +1,164 @@
+"""Python and Solidity agree, digest for digest and fee for fee, on a real Anvil."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import decode
+from eth_hash.auto import keccak
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from honorarium.artifacts import artifact
+from honorarium.errors import ContractError, StepPriceWithoutStep
+from honorarium.ids import Address
+from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.protocol.typed_data import Domain
+from protocol_values import tariffs, terms, uint
+
+ANVIL = Path(__file__).parents[1] / "node_modules" / ".bin" / "anvil"
+CHAIN_ID = 31337
+PACKED = f"({','.join(['bytes32'] * PACKED_WORDS)})"
+ROUND = 100
+"""So many random cases travel in one batch."""
+
+
+class Chain:
+    """An Anvil of this file's own, with the escrow on it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def batch(self, method: str, parameters: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        body = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            for number, params in enumerate(parameters)
+        ]
+        request = urllib.request.Request(
+            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return sorted(json.load(answer), key=lambda one: int(one["id"]))
+
+    def one(self, method: str, *params: Any) -> Any:
+        return self.batch(method, [params])[0]["result"]
+
+    def deploy(self) -> None:
+        creation = "0x" + artifact("SessionEscrow").bytecode.hex()
+        sender = self.one("eth_accounts")[0]
+        sent = self.one("eth_sendTransaction", {"from": sender, "data": creation})
+        receipt = self.one("eth_getTransactionReceipt", sent)
+        self.escrow = Address(bytes.fromhex(receipt["contractAddress"][2:]))
+
+    def calls(self, signature: str, arguments: Sequence[bytes]) -> list[bytes]:
+        selector = keccak(signature.encode())[:4]
+        to = "0x" + self.escrow.hex()
+        answers = self.batch(
+            "eth_call",
+            [[{"to": to, "data": "0x" + (selector + one).hex()}, "latest"] for one in arguments],
+        )
+        return [bytes.fromhex(answer["result"][2:]) for answer in answers]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    port = free_port()
+    options = ["--host", "127.0.0.1", "--port", str(port), "--silent"]
+    process = subprocess.Popen(
+        [ANVIL, *options, "--hardfork", "shanghai", "--chain-id", str(CHAIN_ID)]
+    )
+    try:
+        started = Chain(f"http://127.0.0.1:{port}")
+        for _ in range(200):
+            try:
+                started.one("eth_chainId")
+                break
+            except OSError:
+                assert process.poll() is None, "Anvil ended before it answered"
+                time.sleep(0.1)
+        started.deploy()
+        yield started
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def domain(chain: Chain) -> Domain:
+    return Domain(CHAIN_ID, chain.escrow)
+
+
+# Batches of random cases; shrinking would ask the chain hundreds of times for a nicer example.
+in_rounds = settings(
+    max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
+
+
+def rounds(*of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """ROUND cases, drawn from seeds, because hypothesis draws long lists of large values short."""
+    return st.lists(st.tuples(*of), min_size=ROUND, max_size=ROUND)
+
+
+@in_rounds
+@given(batch=rounds(terms))
+def test_session_ids_are_the_contracts(
+    chain: Chain, domain: Domain, batch: list[tuple[Terms]]
+) -> None:
+    found = chain.calls(f"sessionIdOf({PACKED})", [b"".join(t.pack()) for (t,) in batch])
+    assert found == [t.session_id(domain) for (t,) in batch]
+
+
+@in_rounds
+@given(value=terms, batch=rounds(tariffs, uint(32)))
+def test_fees_are_the_contracts(chain: Chain, value: Terms, batch: list[Any]) -> None:
+    from dataclasses import replace
+
+    arguments = [
+        b"".join(replace(value, tariff=tariff).pack()) + units.to_bytes(32, "big")
+        for tariff, units in batch
+    ]
+    found = chain.calls(f"feeOf({PACKED},uint32)", arguments)
+    # A reading of no units, or a step within the free units (which never opens), included.
+    assert [int.from_bytes(fee, "big") for fee in found] == [
+        tariff.fee(units) for tariff, units in batch
+    ]
+
+
+def test_the_domain_is_the_contracts(chain: Chain, domain: Domain) -> None:
+    (answer,) = chain.calls("eip712Domain()", [b""])
+    kinds = ["bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]"]
+    fields, name, version, chain_id, contract, salt, extensions = decode(kinds, answer)
+
+    assert fields == b"\x0f"
+    assert (name, version, chain_id) == (domain.name, domain.version, domain.chain_id)
+    assert bytes.fromhex(contract[2:]) == domain.contract
+    assert (salt, extensions) == (bytes(32), ())
+
+
+def test_a_refusal_of_the_contract_becomes_its_exception(chain: Chain) -> None:
+    """Terms of zeros with a step price: what the node answers is what ContractError reads."""
+    words = [bytes(32), bytes(32), bytes(20) + (7).to_bytes(10, "big") + bytes(2)]
+    words += [bytes(32)] * 4
+    head = b"".join(words) + bytes(32) + (320).to_bytes(32, "big") + (352).to_bytes(32, "big")
+    data = keccak(f"open({PACKED},uint80,bytes,bytes)".encode())[:4] + head + bytes(64)
+    call = {"to": "0x" + chain.escrow.hex(), "data": "0x" + data.hex(), "from": "0x" + "00" * 20}
+
+    (answer,) = chain.batch("eth_call", [[call, "latest"]])
+    refused = ContractError.decode(bytes.fromhex(answer["error"]["data"][2:]))
+
+    assert refused == StepPriceWithoutStep(7)
+    assert "step price of 7 base units" in str(refused)

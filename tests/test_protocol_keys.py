@@ -1,0 +1,97 @@
+"""Keys and signatures: the same as eth-account's, and only those that count."""
+
+from __future__ import annotations
+
+import pytest
+from eth_account import Account
+from hypothesis import given
+from hypothesis import strategies as st
+
+from honorarium.errors import BadSignature
+from honorarium.protocol.keys import HALF_ORDER, Key, Signature, recover
+from protocol_values import hashes
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+
+secrets = st.integers(1, ORDER - 1).map(lambda number: number.to_bytes(32, "big"))
+
+
+@given(secrets, hashes)
+def test_key_and_signature_are_eth_accounts(secret: bytes, digest: bytes) -> None:
+    key, account = Key.from_bytes(secret), Account.from_key(secret)
+    theirs = account.unsafe_sign_hash(digest)
+
+    assert "0x" + key.address.hex() == account.address.lower()
+    assert key.sign(digest).to_bytes() == bytes(theirs.signature)
+    assert recover(digest, key.sign(digest)) == key.address
+    assert key.secret() == secret
+
+
+@given(secrets, hashes)
+def test_both_forms_of_a_signature_are_read(secret: bytes, digest: bytes) -> None:
+    signature = Key.from_bytes(secret).sign(digest)
+    long, short = signature.to_bytes(), b"".join(signature.compact())
+
+    assert (len(long), len(short)) == (65, 64)
+    assert long[64] in (27, 28)
+    for form in (long, short, long[:64] + bytes((long[64] - 27,))):
+        assert Signature.from_bytes(form) == signature
+
+
+@given(secrets, hashes)
+def test_the_mirror_image_of_a_signature_is_refused_in_both_forms(
+    secret: bytes, digest: bytes
+) -> None:
+    signature = Key.from_bytes(secret).sign(digest)
+    high = (ORDER - int.from_bytes(signature.s, "big")).to_bytes(32, "big")
+    mirror = signature.r + high + bytes((28 - signature.y_parity,))
+
+    with pytest.raises(BadSignature, match="above half"):
+        Signature.from_bytes(mirror)
+    if high[0] < 0x80:
+        with pytest.raises(BadSignature, match="above half"):
+            Signature.from_bytes(signature.r + high)
+
+
+def test_the_largest_s_that_counts_is_half_the_order() -> None:
+    assert HALF_ORDER == ORDER // 2
+    edge = bytes(31) + b"\1" + HALF_ORDER.to_bytes(32, "big") + b"\x1b"
+    beyond = bytes(31) + b"\1" + (HALF_ORDER + 1).to_bytes(32, "big") + b"\x1b"
+    assert Signature.from_bytes(edge).s == HALF_ORDER.to_bytes(32, "big")
+    with pytest.raises(BadSignature, match="above half"):
+        Signature.from_bytes(beyond)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", bytes(63), bytes(66), bytes(64) + b"\2", bytes(64) + b"\x1d"]
+)
+def test_other_bytes_are_no_signature(data: bytes) -> None:
+    with pytest.raises(BadSignature, match="neither 65 bytes"):
+        Signature.from_bytes(data)
+
+
+@given(hashes)
+def test_a_signature_of_zeros_is_nobodys(digest: bytes) -> None:
+    with pytest.raises(BadSignature, match="no key gives it"):
+        recover(digest, Signature(bytes(32), bytes(32), 0))
+
+
+@given(secrets, hashes, hashes)
+def test_a_signature_of_another_digest_is_somebody_elses(
+    secret: bytes, digest: bytes, other: bytes
+) -> None:
+    key = Key.from_bytes(secret)
+    found = recover(other, key.sign(digest))
+    assert (found == key.address) == (digest == other)
+
+
+@pytest.mark.parametrize("secret", [bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32])
+def test_a_secret_outside_the_curve_is_refused(secret: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Key.from_bytes(secret)
+
+
+def test_a_key_is_not_printed() -> None:
+    key = Key.generate()
+    assert key.secret().hex() not in repr(key)
+    assert Key.generate().address != key.address

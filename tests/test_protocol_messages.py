@@ -1,0 +1,143 @@
+"""Terms and messages: digests equal eth-account's, packing loses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from eth_account.messages import encode_typed_data
+from eth_hash.auto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+
+from honorarium.ids import Address
+from honorarium.protocol.messages import (
+    Message,
+    deposit_nonce,
+    opening_nonce,
+    tip_nonce,
+    top_up_nonce,
+)
+from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.protocol.typed_data import TYPES, Domain
+from protocol_values import MESSAGES, addresses, amounts, domains, hashes, session_ids, terms
+
+
+def reference(typed_data: dict[str, Any]) -> bytes:
+    """eth-account's digest of what a wallet is shown."""
+    signable = encode_typed_data(full_message=typed_data)
+    return keccak(b"\x19" + signable.version + signable.header + signable.body)
+
+
+def test_every_signed_type_has_a_message_that_these_tests_draw() -> None:
+    assert {message.TYPE for message in MESSAGES} == set(TYPES) - {"Tariff", "Terms"}
+
+
+@given(terms, domains)
+def test_the_session_id_is_eth_accounts_digest_of_the_terms(value: Terms, domain: Domain) -> None:
+    assert value.session_id(domain) == reference(domain.typed_data("Terms", value.message()))
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.TYPE)
+@given(data=st.data())
+def test_a_digest_is_eth_accounts_of_what_the_wallet_shows(
+    kind: type[Message], data: st.DataObject
+) -> None:
+    message, domain = data.draw(MESSAGES[kind]), data.draw(domains)
+    assert message.digest(domain) == reference(message.typed_data(domain))
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.TYPE)
+@given(data=st.data())
+def test_a_digest_is_bound_to_chain_contract_and_message(
+    kind: type[Message], data: st.DataObject
+) -> None:
+    message, domain = data.draw(MESSAGES[kind]), data.draw(domains)
+    elsewhere = Address(bytes((domain.contract[0] ^ 1,)) + domain.contract[1:])
+    digests = {
+        message.digest(domain),
+        message.digest(Domain(domain.chain_id + 1, domain.contract)),
+        message.digest(Domain(domain.chain_id, elsewhere)),
+        message.digest(Domain(domain.chain_id, domain.contract, version="2")),
+        message.digest(Domain(domain.chain_id, domain.contract, name="Other")),
+    }
+    assert len(digests) == 5
+
+
+def test_messages_of_the_same_fields_but_another_type_have_other_digests() -> None:
+    domain = Domain(1, Address(bytes(20)))
+    hashed = {
+        name: domain.digest(keccak(keccak(_type_of(name)) + bytes(32 * len(TYPES[name]))))
+        for name in TYPES
+    }
+    assert len(set(hashed.values())) == len(TYPES)
+
+
+def _type_of(name: str) -> bytes:
+    return f"{name}({','.join(f'{k} {f}' for k, f in TYPES[name])})".encode()
+
+
+@given(terms)
+def test_packed_terms_unpack_to_the_same(value: Terms) -> None:
+    packed = value.pack()
+    assert [len(word) for word in packed] == [32] * PACKED_WORDS
+    assert Terms.unpack(packed) == value
+
+
+@given(st.lists(hashes, min_size=7, max_size=7))
+def test_seven_words_are_terms_or_refused(words: list[bytes]) -> None:
+    canonical = list(words)
+    for at in (1, 2):
+        canonical[at] = words[at][:30] + b"\0\0"
+    assert list(Terms.unpack(canonical).pack()) == canonical
+    for at, name in ((1, "payer"), (2, "advisor")):
+        dirty = list(canonical)
+        dirty[at] = canonical[at][:31] + b"\1"
+        with pytest.raises(ValueError, match=f"beside the {name}"):
+            Terms.unpack(dirty)
+
+
+@pytest.mark.parametrize("words", [[], [bytes(32)] * 6, [bytes(32)] * 8, [bytes(32)] * 6 + [b""]])
+def test_other_than_seven_words_are_refused(words: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="7 words of 32 bytes"):
+        Terms.unpack(words)
+
+
+@given(terms, domains, st.data())
+def test_every_field_of_the_terms_changes_the_id(
+    value: Terms, domain: Domain, data: st.DataObject
+) -> None:
+    other = data.draw(terms)
+    for field in fields(Terms):
+        changed = replace(value, **{field.name: getattr(other, field.name)})
+        same = getattr(value, field.name) == getattr(other, field.name)
+        assert (changed.session_id(domain) == value.session_id(domain)) == same
+
+
+@pytest.mark.parametrize(
+    ("field", "bits"), [("fee_bps", 16), ("open_before", 40), ("close_grace", 24), ("salt", 96)]
+)
+@given(value=terms)
+def test_a_number_beyond_its_width_is_not_packed(value: Terms, field: str, bits: int) -> None:
+    with pytest.raises(OverflowError):
+        replace(value, **{field: 2**bits}).pack()
+
+
+@given(session_ids, amounts, addresses, addresses, hashes, hashes)
+def test_nonces_are_what_the_contracts_compute(
+    session_id: Any, amount: Any, account: Any, advisor: Any, memo: Any, salt: Any
+) -> None:
+    from eth_abi.abi import encode
+
+    def hashed(kinds: str, *values: Any) -> bytes:
+        return keccak(encode(kinds.split(), values))
+
+    assert opening_nonce(session_id) == session_id
+    assert top_up_nonce(session_id, amount) == hashed("bytes32 uint80", session_id, amount)
+    assert deposit_nonce(account, salt) == hashed(
+        "bytes32 address bytes32", keccak(b"Deposit"), account, salt
+    )
+    assert tip_nonce(advisor, session_id, memo, salt) == hashed(
+        "bytes32 address bytes32 bytes32 bytes32", keccak(b"Tip"), advisor, session_id, memo, salt
+    )
