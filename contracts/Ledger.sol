@@ -106,9 +106,8 @@ abstract contract Ledger is Domain, ISessionEscrow {
     function _withdraw(address account, address token, uint256 amount, address to) private {
         if (amount == 0) revert ZeroAmount();
         if (to == address(0) || to == address(this)) revert InvalidRecipient(to);
-        uint256 available = balanceOf(token, account);
-        if (available < amount) revert BalanceTooSmall(account, amount, available);
-        _debit(token, account, amount);
+        bytes memory why = _debit(token, account, amount);
+        if (why.length != 0) Tokens.revertWith(why);
         emit Withdrawn(token, account, to, amount);
         if (!Tokens.pay(token, to, amount)) revert PaymentFailed(token, to, amount);
     }
@@ -124,9 +123,14 @@ abstract contract Ledger is Domain, ISessionEscrow {
         _balances[_key(token, account)] += amount;
     }
 
-    /// @dev The caller has checked that it is there.
-    function _debit(address token, address account, uint256 amount) internal {
-        _balances[_key(token, account)] -= amount;
+    /// @dev Takes `amount` out of a balance, or says why not.
+    function _debit(address token, address account, uint256 amount) internal returns (bytes memory why) {
+        bytes32 key = _key(token, account);
+        uint256 available = _balances[key];
+        if (available < amount) return abi.encodeWithSelector(BalanceTooSmall.selector, account, amount, available);
+        unchecked {
+            _balances[key] = available - amount;
+        }
     }
 
     function _key(address token, address account) private pure returns (bytes32 key) {

@@ -88,21 +88,18 @@ abstract contract Sessions is Ledger {
     {
         PackedTerms calldata terms = opening.terms;
         uint80 deposit = opening.deposit;
-        (address payer, address token) = (terms.payerOf(), terms.tokenOf());
+        address payer = terms.payerOf();
         bytes32 termsHash = terms.hash();
         sessionId = _digest(separator, termsHash);
         why = _openingRefusal(terms, sessionId, deposit, opening.advisorSignature, opening.clientSignature);
         if (why.length != 0) return (sessionId, why);
-        uint256 available = balanceOf(token, payer);
-        if (available < deposit) {
-            return (sessionId, abi.encodeWithSelector(BalanceTooSmall.selector, payer, deposit, available));
-        }
         if (msg.sender != payer || opening.payerSignature.length != 0) {
             bytes32 digest = _digest(separator, _hash(OPENING_TYPEHASH, termsHash, deposit));
             why = Signatures.refusal(payer, digest, opening.payerSignature);
             if (why.length != 0) return (sessionId, why);
         }
-        _debit(token, payer, deposit);
+        why = _debit(terms.tokenOf(), payer, deposit);
+        if (why.length != 0) return (sessionId, why);
         _write(terms, sessionId, deposit, true);
     }
 
@@ -152,13 +149,11 @@ abstract contract Sessions is Ledger {
     /// @inheritdoc ISessionEscrow
     function topUpFromBalance(PackedTerms calldata terms, uint80 newDeposit, bytes calldata signature) external {
         (bytes32 separator, bytes32 sessionId) = _identify(terms);
-        (address payer, address token) = (terms.payerOf(), terms.tokenOf());
+        address payer = terms.payerOf();
         bytes32 message = _hash(TOP_UP_TYPEHASH, sessionId, newDeposit);
         _mustBeSigned(payer, _digest(separator, message), signature);
         uint80 added = _raise(sessionId, newDeposit, true);
-        uint256 available = balanceOf(token, payer);
-        if (available < added) revert BalanceTooSmall(payer, added, available);
-        _debit(token, payer, added);
+        _must(_debit(terms.tokenOf(), payer, added));
     }
 
     function _raise(bytes32 sessionId, uint80 newDeposit, bool fromBalance) private returns (uint80 added) {
@@ -324,7 +319,9 @@ abstract contract Sessions is Ledger {
         if (why.length != 0) return why;
         // forge-lint: disable-next-line(unsafe-typecast) never above the deposit, which has 80 bits
         uint80 earnedNow = fee > slot.earned() ? uint80(fee) : slot.earned();
-        _end(terms, sessionId, slot, earnedNow, voucher.units, voucher.journal);
+        // Without units nobody signed the journal either, and the log tells only what was signed.
+        bytes32 journal = voucher.units == 0 ? bytes32(0) : voucher.journal;
+        _end(terms, sessionId, slot, earnedNow, voucher.units, journal);
     }
 
     function _end(
@@ -335,7 +332,7 @@ abstract contract Sessions is Ledger {
         uint32 units,
         bytes32 journal
     ) private {
-        _slots[sessionId] = slot.withEarned(earnedNow).closed(uint40(block.timestamp));
+        _slots[sessionId] = slot.ended(earnedNow, uint40(block.timestamp));
         if (earnedNow != slot.earned()) _share(terms, slot.earned(), earnedNow);
         emit SessionClosed(sessionId, units, earnedNow, journal);
         uint80 refund;

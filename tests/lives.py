@@ -1,6 +1,6 @@
 """Sessions lived on a local chain: opened, settled, left, closed, tipped and rated, by real calls.
 
-A `Stage` deploys the contracts on a fresh chain and speaks for all parties; every step happens at a
+A `Stage` has the contracts on a fresh chain and speaks for all parties; every step happens at a
 moment of the stage's own clock. `live_a_day` plays sessions of every kind.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from honorarium.artifacts import ContractName, artifact
 from honorarium.chain import calls
 from honorarium.chain.calls import Authorization, ClosingRow, OpeningRow, Settlement
+from honorarium.chain.deploy import Manifest
 from honorarium.chain.local import LocalChain
 from honorarium.chain.node import Node, to_hex
 from honorarium.chain.send import Receipt, Sender
@@ -47,6 +48,9 @@ PER_ANSWER = Tariff(BaseUnits(0), BaseUnits(2_500_000), Seconds(0), 0, 0, BaseUn
 ACCEPTS_ALL = bytes.fromhex("631626ba7e60e01b5f5260205ff3")
 
 
+REFUSES_ALL = bytes.fromhex("5f5ffd")
+
+
 def calls_on(to: Address) -> bytes:
     return bytes.fromhex("365f5f375f5f365f5f73") + to + bytes.fromhex("5af15000")
 
@@ -58,6 +62,7 @@ class Stage:
     chain: LocalChain
     node: Node
     now: UnixTime = MORNING
+    contracts: Manifest | None = None  # None: the stage deploys them itself
     escrow: Address = ZERO_ADDRESS
     tip_jar: Address = ZERO_ADDRESS
     token: Address = ZERO_ADDRESS
@@ -66,6 +71,7 @@ class Stage:
     _senders: dict[str, Sender] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.now = max(self.now, self.node.block().timestamp)
         self.escrow = self._deploy("SessionEscrow")
         self.tip_jar = self._deploy("TipJar")
         self.token = self._deploy("TestUSD")
@@ -95,6 +101,8 @@ class Stage:
         self.now = UnixTime(self.now + seconds)
 
     def _deploy(self, name: ContractName) -> Address:
+        if self.contracts is not None:
+            return self.contracts.address(name)
         receipt = self.send("operator", None, artifact(name).bytecode)
         assert receipt.contract is not None
         return receipt.contract
@@ -328,3 +336,15 @@ def _contracts(stage: Stage, note: Note) -> None:
     stage.send("client", stage.escrow, data)
     forwarded = note("through a contract", stage.terms())
     stage.send("operator", forwarder, calls.open_from_balance(stage.row(forwarded, 5_000_000)))
+
+    # Refunds that the wallet, or the token, does not take at that moment.
+    for name, token, refuser in (
+        ("coin refused", ZERO_ADDRESS, stage.address("client")),
+        ("token refused", stage.token, stage.token),
+    ):
+        refused = note(name, stage.terms(token=token))
+        stage.open(refused, 5_000_000)
+        code = stage.node.code(refuser)
+        stage.node.request("anvil_setCode", [to_hex(refuser), to_hex(REFUSES_ALL)])
+        stage.close(refused)
+        stage.node.request("anvil_setCode", [to_hex(refuser), to_hex(code)])

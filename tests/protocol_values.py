@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from honorarium.ids import Address, Hash, SessionId
@@ -23,6 +26,10 @@ from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+
+# A busy machine is no failure of the code: pytest's own timeout ends what hangs.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def uint(bits: int) -> st.SearchStrategy[int]:
@@ -93,3 +100,38 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
         uint(256).map(UnixTime),
     ),
 }
+
+
+def raw(text: str) -> bytes:
+    return bytes.fromhex(text[2:])
+
+
+def tariff_of(t: dict[str, Any]) -> Tariff:
+    """The tariff of what a wallet shows."""
+    return Tariff(
+        connect_fee=BaseUnits(int(t["connectFee"])),
+        unit_price=BaseUnits(int(t["unitPrice"])),
+        unit_seconds=Seconds(t["unitSeconds"]),
+        included_units=t["includedUnits"],
+        step_units=t["stepUnits"],
+        step_price=BaseUnits(int(t["stepPrice"])),
+        max_units=t["maxUnits"],
+    )
+
+
+def terms_of(t: dict[str, Any]) -> Terms:
+    """The terms of what a wallet shows."""
+    return Terms(
+        client=Address(raw(t["client"])),
+        payer=Address(raw(t["payer"])),
+        advisor=Address(raw(t["advisor"])),
+        meter_key=Address(raw(t["meterKey"])),
+        token=Address(raw(t["token"])),
+        tariff=tariff_of(t["tariff"]),
+        fee_bps=Bps(t["feeBps"]),
+        fee_recipient=Address(raw(t["feeRecipient"])),
+        open_before=UnixTime(t["openBefore"]),
+        close_grace=Seconds(t["closeGrace"]),
+        context=Hash(raw(t["context"])),
+        salt=int(t["salt"]),
+    )

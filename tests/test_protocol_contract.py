@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import time
@@ -14,15 +15,15 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode
 from eth_hash.auto import keccak
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
+from build_vectors import value
 from honorarium.artifacts import artifact
 from honorarium.errors import ContractError, StepPriceWithoutStep
 from honorarium.ids import Address
-from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.protocol.terms import PACKED_WORDS
 from honorarium.protocol.typed_data import Domain
-from protocol_values import tariffs, terms, uint
+from honorarium.units import MAX_UNITS
+from protocol_values import terms_of
 
 ANVIL = Path(__file__).parents[1] / "node_modules" / ".bin" / "anvil"
 CHAIN_ID = 31337
@@ -102,40 +103,37 @@ def domain(chain: Chain) -> Domain:
     return Domain(CHAIN_ID, chain.escrow)
 
 
-# Batches of random cases; shrinking would ask the chain hundreds of times for a nicer example.
-in_rounds = settings(
-    max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
-)
+@pytest.mark.parametrize("seed", range(4))
+def test_session_ids_are_the_contracts(chain: Chain, domain: Domain, seed: int) -> None:
+    random_ = random.Random(seed)
+    drawn = [terms_of(value(random_, "Terms")) for _ in range(ROUND)]
+
+    found = chain.calls(f"sessionIdOf({PACKED})", [b"".join(t.pack()) for t in drawn])
+
+    assert found == [t.session_id(domain) for t in drawn]
+    assert len(set(found)) == ROUND
 
 
-def rounds(*of: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """ROUND cases, drawn from seeds, because hypothesis draws long lists of large values short."""
-    return st.lists(st.tuples(*of), min_size=ROUND, max_size=ROUND)
+@pytest.mark.parametrize("seed", range(4))
+def test_fees_are_the_contracts(chain: Chain, seed: int) -> None:
+    """Any tariff, a step within the free units included, and readings at its bounds."""
+    random_ = random.Random(seed)
+    readings = []
+    for _ in range(ROUND):
+        terms = terms_of(value(random_, "Terms"))
+        t = terms.tariff
+        bound = random_.choice((t.included_units, t.step_units, t.max_units, 0, MAX_UNITS))
+        units = random_.choice((bound - 1, bound, bound + 1, random_.getrandbits(32)))
+        readings.append((terms, min(max(units, 0), MAX_UNITS)))
 
+    found = chain.calls(
+        f"feeOf({PACKED},uint32)",
+        [b"".join(terms.pack()) + units.to_bytes(32, "big") for terms, units in readings],
+    )
 
-@in_rounds
-@given(batch=rounds(terms))
-def test_session_ids_are_the_contracts(
-    chain: Chain, domain: Domain, batch: list[tuple[Terms]]
-) -> None:
-    found = chain.calls(f"sessionIdOf({PACKED})", [b"".join(t.pack()) for (t,) in batch])
-    assert found == [t.session_id(domain) for (t,) in batch]
-
-
-@in_rounds
-@given(value=terms, batch=rounds(tariffs, uint(32)))
-def test_fees_are_the_contracts(chain: Chain, value: Terms, batch: list[Any]) -> None:
-    from dataclasses import replace
-
-    arguments = [
-        b"".join(replace(value, tariff=tariff).pack()) + units.to_bytes(32, "big")
-        for tariff, units in batch
-    ]
-    found = chain.calls(f"feeOf({PACKED},uint32)", arguments)
-    # A reading of no units, or a step within the free units (which never opens), included.
-    assert [int.from_bytes(fee, "big") for fee in found] == [
-        tariff.fee(units) for tariff, units in batch
-    ]
+    fees = [int.from_bytes(fee, "big") for fee in found]
+    assert fees == [terms.tariff.fee(units) for terms, units in readings]
+    assert len(set(fees)) > ROUND // 3
 
 
 def test_the_domain_is_the_contracts(chain: Chain, domain: Domain) -> None:

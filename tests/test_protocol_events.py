@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
+from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,11 +136,9 @@ def test_python_has_every_event_of_the_contract_with_its_fields_and_no_other(
 
 
 def test_topics_are_those_of_the_abi() -> None:
-    from web3 import Web3
-
     for event in EVENTS:
         kinds = ",".join(kind_of(field) for field in INPUTS[event.__name__])
-        assert bytes(Web3.keccak(text=f"{event.__name__}({kinds})")) == event.TOPIC
+        assert keccak(f"{event.__name__}({kinds})".encode()) == event.TOPIC
     assert set(RANDOM) == set(EVENTS)
 
 
@@ -198,6 +197,21 @@ def test_terms_with_a_bit_where_none_belongs_are_refused() -> None:
     topics = [SessionOpened.TOPIC, bytes(32), bytes(32)]
     with pytest.raises(ValueError, match="beside the payer"):
         decode_log(topics, bytes(63) + b"\1" + bytes(7 * 32))
+
+
+@pytest.mark.parametrize(
+    ("position", "reason"),
+    [(31, "point behind the head"), (63, "are announced"), (64 + 3, "are announced")],
+    ids=["offset", "length", "padding"],
+)
+def test_a_reason_that_is_not_where_it_belongs_is_refused(position: int, reason: str) -> None:
+    skipped = RowSkipped(1, bytes(32), UnknownContractError(b"abc"))  # type: ignore[arg-type]
+    topics, body = log_of(skipped)
+    dirty = bytearray(body)
+    dirty[position] ^= 0x40
+
+    with pytest.raises(ValueError, match=reason):
+        decode_log(topics, bytes(dirty))
 
 
 @given(st.lists(hashes, max_size=4), st.binary(max_size=100))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from honorarium.protocol.messages import (
     top_up_nonce,
 )
 from honorarium.protocol.terms import PACKED_WORDS, Terms
-from honorarium.protocol.typed_data import TYPES, Domain
+from honorarium.protocol.typed_data import TYPES, Domain, encode_type
 from protocol_values import MESSAGES, addresses, amounts, domains, hashes, session_ids, terms
 
 
@@ -32,6 +34,14 @@ def reference(typed_data: dict[str, Any]) -> bytes:
 
 def test_every_signed_type_has_a_message_that_these_tests_draw() -> None:
     assert {message.TYPE for message in MESSAGES} == set(TYPES) - {"Tariff", "Terms"}
+
+
+@pytest.mark.parametrize("name", sorted(set(TYPES) - {"Acknowledgement"}))
+def test_every_type_that_a_contract_reads_stands_in_the_contracts(name: str) -> None:
+    contracts = Path(__file__).parents[1] / "contracts"
+    sources = "".join(path.read_text() for path in sorted(contracts.rglob("*.sol")))
+    literals = re.sub(r'"\s*"', "", sources)  # neighbouring literals are one
+    assert f'"{encode_type(name)}"' in literals
 
 
 @given(terms, domains)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -55,13 +56,11 @@ def test_the_fee_of_large_readings_is_the_size_of_the_sets_of_units(
 ) -> None:
     infinity = 2**40
     used = range(1, min(units, tariff.max_units or infinity) + 1)
-    first = [n for n in (used[:1] or [0])][0]
     stepped = used[(tariff.step_units or infinity) :]
     plain = used[: len(used) - len(stepped)][tariff.included_units :]
-    expected = bool(first) * tariff.connect_fee
-    expected += (
-        Fraction(len(plain)) * tariff.unit_price + Fraction(len(stepped)) * tariff.step_price
-    )
+    expected = len(plain) * tariff.unit_price + len(stepped) * tariff.step_price
+    if used:
+        expected += tariff.connect_fee
     assert tariff.fee(units) == expected
 
 
@@ -103,8 +102,6 @@ def test_an_interaction_is_one_unit_however_long() -> None:
 def test_the_smallest_deposit_pays_for_the_first_unit_that_costs_something(
     value: Terms, tariff: Tariff
 ) -> None:
-    from dataclasses import replace
-
     with_fee = [tariff.fee(units) - tariff.connect_fee for units in range(1, 200)]
     first = next((fee for fee in with_fee if fee), 0)
     smallest = replace(value, tariff=tariff).smallest_deposit()

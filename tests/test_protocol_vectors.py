@@ -15,10 +15,10 @@ from honorarium.protocol import messages
 from honorarium.protocol.journal import Entry, EntryKind, Journal, billable_seconds
 from honorarium.protocol.keys import Key, Signature, recover
 from honorarium.protocol.messages import Message
-from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
-from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+from honorarium.units import UnixTime
+from protocol_values import raw, tariff_of, terms_of
 
 CLASSES: dict[str, Callable[..., Message]] = {
     kind.TYPE: kind
@@ -33,43 +33,10 @@ def cases(name: str) -> Any:
     return [pytest.param(case, id=f"{name}-{number}") for number, case in enumerate(loaded)]
 
 
-def raw(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
-
-
 def domain_of(case: dict[str, Any]) -> Domain:
     d = case["domain"]
     contract = Address(raw(d["verifyingContract"]))
     return Domain(int(d["chainId"]), contract, d["name"], d["version"])
-
-
-def tariff_of(t: dict[str, Any]) -> Tariff:
-    return Tariff(
-        connect_fee=BaseUnits(int(t["connectFee"])),
-        unit_price=BaseUnits(int(t["unitPrice"])),
-        unit_seconds=Seconds(t["unitSeconds"]),
-        included_units=t["includedUnits"],
-        step_units=t["stepUnits"],
-        step_price=BaseUnits(int(t["stepPrice"])),
-        max_units=t["maxUnits"],
-    )
-
-
-def terms_of(t: dict[str, Any]) -> Terms:
-    return Terms(
-        client=Address(raw(t["client"])),
-        payer=Address(raw(t["payer"])),
-        advisor=Address(raw(t["advisor"])),
-        meter_key=Address(raw(t["meterKey"])),
-        token=Address(raw(t["token"])),
-        tariff=tariff_of(t["tariff"]),
-        fee_bps=Bps(t["feeBps"]),
-        fee_recipient=Address(raw(t["feeRecipient"])),
-        open_before=UnixTime(t["openBefore"]),
-        close_grace=Seconds(t["closeGrace"]),
-        context=Hash(raw(t["context"])),
-        salt=int(t["salt"]),
-    )
 
 
 def message_of(case: dict[str, Any]) -> Message:

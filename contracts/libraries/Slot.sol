@@ -77,8 +77,9 @@ library SlotLib {
         return Slot.wrap((Slot.unwrap(s) & ~(uint256(type(uint40).max) << 16)) | (uint256(time) << 16));
     }
 
-    function closed(Slot s, uint40 time) internal pure returns (Slot) {
-        return Slot.wrap(Slot.unwrap(closing(s, time)) | CLOSED);
+    function ended(Slot s, uint80 earned_, uint40 time) internal pure returns (Slot) {
+        uint256 kept = Slot.unwrap(s) & (type(uint256).max << 176 | uint256(type(uint40).max) << 56 | type(uint16).max);
+        return Slot.wrap(kept | (uint256(earned_) << 96) | (uint256(time) << 16) | CLOSED);
     }
 
     function rated(Slot s, uint8 score_) internal pure returns (Slot) {

@@ -190,7 +190,7 @@ contract SettlingTest is Base {
         (t.tariff.includedUnits, t.tariff.stepUnits, t.tariff.stepPrice, t.tariff.maxUnits) = (2, 4, 10, 6);
         _open(t, DEPOSIT);
         _refuses(t, _settlement(t, 2), abi.encodeWithSelector(IErrors.StaleVoucher.selector, 0, 0));
-        uint80[4] memory earned = [1e6, 2e6, 2e6 + 10, 2e6 + 20];
+        uint80[4] memory earned = [uint80(1e6), 2e6, 2e6 + 10, 2e6 + 20];
         for (uint32 i = 0; i < 4; ++i) {
             _settle(t, i + 3);
             _equal(_session(t).earned, earned[i], "earned");

@@ -12,6 +12,17 @@ allowed?), compare (did the contract come to the same?), judge (all of it), repo
 from honorarium.audit.collect import gather
 from honorarium.audit.facts import Facts, Finding
 from honorarium.audit.judge import RULES, Verdict, audit
-from honorarium.audit.report import as_json, line, write
+from honorarium.audit.report import ReportNotWritten, as_json, line, write
 
-__all__ = ["RULES", "Facts", "Finding", "Verdict", "as_json", "audit", "gather", "line", "write"]
+__all__ = [
+    "RULES",
+    "Facts",
+    "Finding",
+    "ReportNotWritten",
+    "Verdict",
+    "as_json",
+    "audit",
+    "gather",
+    "line",
+    "write",
+]

@@ -19,14 +19,25 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from honorarium.audit.facts import Finding
 from honorarium.audit.judge import RULES, Verdict
+from honorarium.errors import InputError
 from honorarium.ids import Address
 from honorarium.units import format_amount
 
-FILE = "audit.json"
+FILE: Final = "audit.json"
+
+
+class ReportNotWritten(InputError):
+    """The folder for the report cannot be written to."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        self.directory, self.reason = directory, reason
+        super().__init__(
+            f"{FILE} cannot be written in {directory}: {reason}; name another folder with --out"
+        )
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
@@ -72,13 +83,22 @@ def line(verdict: Verdict) -> str:
 
 
 def write(verdict: Verdict, directory: Path) -> Path:
-    """Writes `audit.json` whole or not at all; the directory is made if it is missing."""
+    """Writes `audit.json` whole or not at all; the directory is made if it is missing.
+
+    Raises ReportNotWritten.
+    """
+    try:
+        return _write(json.dumps(as_json(verdict), indent=2) + "\n", directory)
+    except OSError as error:
+        raise ReportNotWritten(directory, error.strerror or str(error)) from error
+
+
+def _write(text: str, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=directory, prefix=FILE, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(as_json(verdict), file, indent=2)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)

@@ -33,6 +33,7 @@ from honorarium.chain.local import (
     ChainInUse,
     ChainNotStarted,
     DirectoryNotOurs,
+    Engine,
     EngineMissing,
     LocalChain,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Deployed",
     "DeployerMissing",
     "DirectoryNotOurs",
+    "Engine",
     "EngineMissing",
     "LocalChain",
     "LogRecord",

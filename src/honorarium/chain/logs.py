@@ -12,6 +12,7 @@ from honorarium.ids import Address, Hash
 from honorarium.protocol.events import Event, decode_log
 from honorarium.units import BlockNumber, UnixTime
 
+NOT_ASKED: Final = UnixTime(0)
 FIRST_SPAN: Final = 500
 LONGEST_SPAN: Final = 10_000
 FULL: Final = 2_000
@@ -82,7 +83,7 @@ def collect(
     for batch in _spans(node, addresses, (), first, last, progress):
         clock = _times(node, {log.block for log in batch}) if times else {}
         for log in batch:
-            yield decode(log, clock.get(log.block, UnixTime(0)))
+            yield decode(log, clock.get(log.block, NOT_ASKED))
 
 
 def raw_logs(
@@ -99,7 +100,7 @@ def raw_logs(
         yield from batch
 
 
-def decode(log: RawLog, time: UnixTime) -> LogRecord:
+def decode(log: RawLog, time: UnixTime = NOT_ASKED) -> LogRecord:
     """The event that a log of ours holds. Raises UnreadableLog if it holds none."""
     try:
         event = decode_log(log.topics, log.data)

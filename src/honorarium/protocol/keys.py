@@ -34,6 +34,10 @@ class Signature:
         """(r, vs) of EIP-2098: the parity in the highest bit of s."""
         return self.r, bytes((self.s[0] | self.y_parity << 7,)) + self.s[1:]
 
+    def packed(self) -> bytes:
+        """64 bytes, r ‖ vs (EIP-2098): what the contracts take too, and a word less calldata."""
+        return b"".join(self.compact())
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Signature:
         """Reads 65 bytes (v 0, 1, 27 or 28) or 64 bytes (EIP-2098). Raises BadSignature."""

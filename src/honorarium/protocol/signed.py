@@ -14,7 +14,7 @@ from honorarium.protocol.typed_data import Domain
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Terms that the advisor offers, with their signature (bytes, as wallets give it)."""
+    """Terms that the advisor offers, with their signature: 64 or 65 bytes, or a wallet's."""
 
     terms: Terms
     signature: bytes
@@ -22,7 +22,7 @@ class Quote:
     @classmethod
     def sign(cls, terms: Terms, advisor: Key, domain: Domain) -> Quote:
         """The advisor's offer."""
-        return cls(terms, advisor.sign(terms.session_id(domain)).to_bytes())
+        return cls(terms, advisor.sign(terms.session_id(domain)).packed())
 
     def session_id(self, domain: Domain) -> SessionId:
         """The id that a session of this quote will have."""

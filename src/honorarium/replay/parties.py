@@ -79,7 +79,7 @@ class Part:
 
     def quote(self) -> bytes:
         """The advisor's signature of the terms."""
-        return self.advisor.sign(self.session_id).to_bytes()
+        return self.advisor.sign(self.session_id).packed()
 
     def opening_payment(self) -> tuple[UnixTime, bytes]:
         """Until when the client's wallet may be asked for the deposit, and their signature."""
@@ -104,7 +104,7 @@ class Part:
         message = ReceiveWithAuthorization(
             self.client.address, to, value, UnixTime(0), valid_before, nonce
         )
-        return self.client.sign(message.digest(self.stage.token)).to_bytes()
+        return self.client.sign(message.digest(self.stage.token)).packed()
 
     def journal(self) -> Journal:
         """What happened to the caller: robot and queue, free, then the human or the hang-up."""
@@ -124,17 +124,17 @@ class Part:
         """The advisor's consent to close on that voucher: deadline and signature."""
         deadline = UnixTime(self.planned.closed_at + CLOSING_HOLDS)
         message = Closing(self.session_id, self.planned.units, deadline)
-        return deadline, self.advisor.sign(message.digest(self.stage.escrow)).to_bytes()
+        return deadline, self.advisor.sign(message.digest(self.stage.escrow)).packed()
 
     def leaving(self) -> bytes:
         """The client's wish to close."""
-        return self.client.sign(Leaving(self.session_id).digest(self.stage.escrow)).to_bytes()
+        return self.client.sign(Leaving(self.session_id).digest(self.stage.escrow)).packed()
 
     def rating(self) -> tuple[Hash, bytes]:
         """Hash of the made-up comment, and the client's signature of score and hash."""
         comment = Hash(_digest("comment", self.planned.call))
         message = Rating(self.session_id, self.planned.made_up.score, comment)
-        return comment, self.client.sign(message.digest(self.stage.escrow)).to_bytes()
+        return comment, self.client.sign(message.digest(self.stage.escrow)).packed()
 
 
 def cast(stage: Stage, planned: PlannedSession) -> Part:

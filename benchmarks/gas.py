@@ -1,0 +1,260 @@
+"""What the contracts cost: whole receipts on a Ganache, written to benchmarks/gas.json.
+
+Measured as peers are: an OpenZeppelin token with six decimals, the allowance set, balances warm
+(every account and the escrow hold some of the token already), one session from opening to refund.
+The tariff is 1.50 a started minute, 60 at the most, no platform's share; signatures have 64 bytes
+(EIP-2098), the context is a hash, the salt zero. Rows of batches are the marginal cost between 10
+and 50 rows, of distinct payers, with one advisor.
+
+Everything is fixed (keys, hashes, times), so the same contracts give the same numbers.
+
+    python benchmarks/gas.py            measure, print, write gas.json
+    python benchmarks/gas.py --check    measure, print, fail if gas.json says otherwise
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from honorarium.chain import (
+    ClosingRow,
+    LocalChain,
+    Node,
+    OpeningRow,
+    Sender,
+    Settlement,
+    calls,
+    deploy,
+)
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
+from honorarium.protocol import Domain, Key, Opening, SignedVoucher, Tariff, Terms, Voucher
+from honorarium.protocol.messages import ReceiveWithAuthorization, opening_nonce
+from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+
+RESULT: Final = Path(__file__).with_name("gas.json")
+BEGIN: Final = UnixTime(1_800_000_000)
+DEPOSIT: Final = BaseUnits(90_000_000)  # the fee for 60 minutes
+TARIFF: Final = Tariff.per_minute(1_500_000, max_units=60)
+BATCH_GAS: Final = 50_000_000
+
+TARGETS: Final = {
+    "open + close + refund, wallet": (140_000, ("open_wallet_erc20", "close_refund_wallet")),
+    "open + close + refund, balance": (115_000, ("open_balance", "close_refund_balance")),
+    "settle, repeated": (45_000, ("settle_repeat",)),
+    "settleBatch row": (18_000, ("settle_batch_row",)),
+    "closeBatch row": (24_000, ("close_batch_row",)),
+    "openBatch + closeBatch, a session of 50": (76_000, ("batch50_per_session",)),
+    "rate, advisor rated before": (42_000, ("rate_again",)),
+}
+
+
+def key(name: str) -> Key:
+    return Key.from_bytes(hashlib.sha256(f"gas {name}".encode()).digest())
+
+
+class Bench:
+    """A chain with warm balances, and the parties."""
+
+    def __init__(self, node: Node, operator: Key) -> None:
+        self.node, self.now, self.count = node, BEGIN, 0
+        manifest = deploy(node, operator, test_token=True)
+        self.escrow = Domain(node.chain_id, manifest.address("SessionEscrow"))
+        self.jar, token = manifest.address("TipJar"), manifest.address("TestUSD")
+        self.token = calls.token_domain(node, token)
+        self.advisor, self.client, self.meter = key("advisor"), key("client"), key("meter")
+        self.platform = key("platform")
+        self.payers = [key(f"payer {n}") for n in range(60)]
+        self.senders = {operator.address: Sender(node, operator)}
+        self.operator = operator
+        people = [self.advisor, self.client, self.platform, *self.payers]
+        self.at(BEGIN)
+        for person in people:
+            self.send(operator, person.address, b"", value=10**20)
+            self.senders[person.address] = Sender(node, person)
+        amounts = [10**12] * len(people)
+        self.send(operator, token, calls.mint_batch([p.address for p in people], amounts))
+        for person in people:
+            self.send(person, token, calls.approve(self.escrow.contract, 2**256 - 1))
+            self.send(person, token, calls.approve(self.jar, 2**256 - 1))
+            self.send(person, self.escrow.contract, calls.deposit(token, person.address, 10**11))
+
+    def at(self, time: int) -> None:
+        """The next block's time."""
+        self.now = UnixTime(time)
+        self.node.set_time(self.now)
+
+    def send(self, who: Key, to: Address, data: bytes, value: int = 0) -> int:
+        """Whole gas of the transaction."""
+        self.at(self.now + 1)
+        return self.senders[who.address].transact(to, data, value=value, gas=BATCH_GAS).gas_used
+
+    def act(self, who: Key, data: bytes, value: int = 0) -> int:
+        return self.send(who, self.escrow.contract, data, value)
+
+    def terms(self, payer: Key | None = None, *, coin: bool = False, bps: int = 0) -> Terms:
+        self.count += 1
+        payer = payer or self.client
+        return Terms(
+            client=payer.address,
+            payer=payer.address,
+            advisor=self.advisor.address,
+            meter_key=self.meter.address,
+            token=ZERO_ADDRESS if coin else self.token.contract,
+            tariff=TARIFF,
+            fee_bps=Bps(bps),
+            fee_recipient=self.platform.address if bps else ZERO_ADDRESS,
+            open_before=UnixTime(self.now + 86_400),
+            close_grace=Seconds(3600),
+            context=Hash(hashlib.sha256(f"context {self.count}".encode()).digest()),
+            salt=0,
+        )
+
+    def quote(self, terms: Terms) -> bytes:
+        return self.advisor.sign(terms.session_id(self.escrow)).packed()
+
+    def reading(self, terms: Terms, units: int) -> SignedVoucher:
+        session_id = terms.session_id(self.escrow)
+        journal = Hash(hashlib.sha256(b"journal %d" % units + session_id).digest())
+        return SignedVoucher.sign(Voucher(session_id, units, journal), self.meter, self.escrow)
+
+    def paid(self, who: Key, to: Address, value: int, nonce: Hash) -> tuple[int, int, bytes]:
+        until = UnixTime(self.now + 86_400)
+        message = ReceiveWithAuthorization(
+            who.address, to, BaseUnits(value), UnixTime(0), until, nonce
+        )
+        return 0, until, who.sign(message.digest(self.token)).packed()
+
+    def opening(self, terms: Terms, payer: Key, *, signed: bool) -> OpeningRow:
+        signature = b""
+        if signed:
+            signature = payer.sign(Opening(terms, DEPOSIT).digest(self.escrow)).packed()
+        return OpeningRow(terms, DEPOSIT, self.quote(terms), b"", signature)
+
+    def opened(self, payer: Key | None = None, *, bps: int = 0) -> Terms:
+        payer = payer or self.client
+        terms = self.terms(payer, bps=bps)
+        self.act(payer, calls.open_from_balance(self.opening(terms, payer, signed=False)))
+        return terms
+
+
+def measure(b: Bench) -> dict[str, int]:
+    """Every figure of gas.json."""
+    g: dict[str, int] = {}
+    wallet, coin = b.terms(), b.terms(coin=True)
+    g["open_wallet_erc20"] = b.act(b.client, calls.open(wallet, DEPOSIT, b.quote(wallet)))
+    g["open_wallet_coin"] = b.act(b.client, calls.open(coin, DEPOSIT, b.quote(coin)), DEPOSIT)
+    by_3009 = b.terms()
+    nonce = opening_nonce(by_3009.session_id(b.escrow))
+    authorization = b.paid(b.client, b.escrow.contract, DEPOSIT, nonce)
+    data = calls.open_with_authorization(by_3009, DEPOSIT, *authorization, b.quote(by_3009))
+    g["open_eip3009"] = b.act(b.operator, data)
+    balance, relayed = b.terms(), b.terms()
+    row = b.opening(balance, b.client, signed=False)
+    g["open_balance"] = b.act(b.client, calls.open_from_balance(row))
+    row = b.opening(relayed, b.client, signed=True)
+    g["open_signature"] = b.act(b.operator, calls.open_from_balance(row))
+
+    b.at(b.now + 3600)
+    settled = b.opened()
+    b.at(b.now + 3600)
+    g["settle_first"] = b.act(b.operator, calls.settle(settled, b.reading(settled, 10)))
+    g["settle_repeat"] = b.act(b.operator, calls.settle(settled, b.reading(settled, 20)))
+    g["top_up"] = b.act(b.client, calls.top_up(wallet, DEPOSIT + 1_500_000))
+    g["close_refund_wallet"] = b.act(b.advisor, calls.close(wallet, b.reading(wallet, 30)))
+    g["close_refund_balance"] = b.act(b.advisor, calls.close(balance, b.reading(balance, 30)))
+    b.act(b.advisor, calls.close(settled, b.reading(settled, 30)))
+    g["leave_request"] = b.act(b.client, calls.request_close(relayed, b.client.address))
+    b.at(b.now + 3600)
+    g["leave_finalize"] = b.act(b.operator, calls.finalize(relayed))
+    session_id = wallet.session_id(b.escrow)
+    tip = calls.tip(b.advisor.address, session_id, b.token.contract, 1_000_000, ZERO_HASH)
+    g["tip_erc20"] = b.send(b.client, b.jar, tip)
+    comment = Hash(hashlib.sha256(b"comment").digest())
+    g["rate_first"] = b.act(b.client, calls.rate(wallet, 5, comment))
+    g["rate_again"] = b.act(b.client, calls.rate(balance, 4, comment))
+    withdraw = calls.withdraw(b.token.contract, 1_000_000, b.advisor.address)
+    g["withdraw"] = b.act(b.advisor, withdraw)
+
+    shared = b.opened(bps=300)
+    b.at(b.now + 3600)
+    g["settle_repeat_with_share"] = b.act(b.operator, calls.settle(shared, b.reading(shared, 10)))
+
+    few, many = batches(b, 10), batches(b, 50)
+    for name in few:
+        g[f"{name}_batch_row"] = round((many[name] - few[name]) / 40)
+    opened, terms = open_batch(b, 50)
+    b.at(b.now + 3600)
+    closed = b.act(b.advisor, calls.close_batch(closing_rows(b, terms)))
+    g["batch50_per_session"] = round((opened + closed) / 50)
+    return g
+
+
+def open_batch(b: Bench, rows: int) -> tuple[int, list[Terms]]:
+    payers = b.payers[:rows]
+    terms = [b.terms(payer) for payer in payers]
+    data = [b.opening(t, payer, signed=True) for t, payer in zip(terms, payers, strict=True)]
+    return b.act(b.operator, calls.open_batch(data)), terms
+
+
+def closing_rows(b: Bench, terms: list[Terms]) -> list[ClosingRow]:
+    return [ClosingRow(t, b.reading(t, 30)) for t in terms]
+
+
+def batches(b: Bench, rows: int) -> dict[str, int]:
+    gas, terms = open_batch(b, rows)
+    b.at(b.now + 3600)
+    b.act(b.operator, calls.settle_batch([Settlement(t, b.reading(t, 10)) for t in terms]))
+    settled = b.act(
+        b.operator, calls.settle_batch([Settlement(t, b.reading(t, 20)) for t in terms])
+    )
+    closed = b.act(b.advisor, calls.close_batch(closing_rows(b, terms)))
+    return {"open": gas, "settle": settled, "close": closed}
+
+
+def show(found: dict[str, int]) -> None:
+    console = Console()
+    table = Table(title="gas, whole receipts", title_justify="left")
+    table.add_column("what")
+    table.add_column("gas", justify="right")
+    for name, gas in found.items():
+        table.add_row(name, f"{gas:,}")
+    console.print(table)
+    table = Table(title="against the targets", title_justify="left")
+    for column in ("what", "gas", "target", ""):
+        table.add_column(column, justify="right" if column in ("gas", "target") else "left")
+    for name, (target, parts) in TARGETS.items():
+        gas = sum(found[part] for part in parts)
+        note = "" if gas <= target else f"[yellow]{gas - target:,} above[/]"
+        table.add_row(name, f"{gas:,}", f"{target:,}", note)
+    console.print(table)
+
+
+def main() -> int:
+    clock = UnixTime(BEGIN - 3600)
+    with (
+        LocalChain.start(names=("operator",), clock=clock) as chain,
+        Node(chain.url) as node,
+    ):
+        found = measure(Bench(node, chain.accounts["operator"]))
+    show(found)
+    if "--check" in sys.argv[1:]:
+        known = json.loads(RESULT.read_text(encoding="utf-8"))
+        if known != found:
+            changed = {n: (known.get(n), g) for n, g in found.items() if known.get(n) != g}
+            print(f"gas.json is not what was measured (known, found): {changed}", file=sys.stderr)
+            print("if the change is meant, run make gas and commit gas.json", file=sys.stderr)
+            return 1
+        return 0
+    RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""`python -m honorarium.cli` is `honorarium`."""
+
+from honorarium.cli import main
+
+main()

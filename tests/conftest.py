@@ -1,0 +1,55 @@
+"""Chains that the tests share: real ones, on ports of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from honorarium.chain import LocalChain, Manifest, Node, deploy
+from honorarium.protocol.keys import Key
+
+
+@dataclass(frozen=True)
+class Place:
+    """A running chain with the contracts on it."""
+
+    chain: LocalChain
+    manifest: Manifest
+
+    def key(self, name: str) -> Key:
+        return self.chain.accounts[name]
+
+
+def _deployed(chain: LocalChain) -> Place:
+    with Node(chain.url) as node:
+        return Place(chain, deploy(node, chain.accounts["operator"], test_token=True))
+
+
+@pytest.fixture(scope="session")
+def ganache() -> Iterator[Place]:
+    """A Ganache with the contracts; whoever uses it leaves the others' sessions alone."""
+    with LocalChain.start(engine="ganache") as chain:
+        yield _deployed(chain)
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[Place]:
+    """An Anvil with the contracts."""
+    with LocalChain.start(engine="anvil") as chain:
+        yield _deployed(chain)
+
+
+@pytest.fixture(params=["ganache", "anvil"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each test runs on both chains."""
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def node(place: Place) -> Iterator[Node]:
+    """A connection of the test's own to its chain."""
+    with Node(place.chain.url) as node:
+        yield node

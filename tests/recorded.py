@@ -1,0 +1,133 @@
+"""The facts of a real run, kept, so that a test can falsify one and have them judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from honorarium.audit import Facts, Verdict, audit
+from honorarium.audit.facts import Entry, Place, Questions, State, Token, Transaction, Transfer
+from honorarium.ids import Address, SessionId
+from honorarium.protocol.events import Event
+from honorarium.units import BaseUnits, UnixTime
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Facts in memory. Every method gives other facts and leaves these as they are."""
+
+    place: Place
+    entries: tuple[Entry, ...]
+    separators: dict[Address, bytes | None]
+    transfers: tuple[Transfer, ...]
+    state: State
+
+    @classmethod
+    def of(cls, facts: Facts, tokens: Iterable[Address]) -> tuple[Recorded, Verdict]:
+        """Keeps what an audit of `facts` is shown, and gives its verdict."""
+        seen: dict[str, Any] = {}
+
+        def keep(name: str, value: Any) -> Any:
+            seen[name] = value
+            return value
+
+        entries = tuple(facts.entries)
+        verdict = audit(
+            replace(
+                facts,
+                entries=entries,
+                transfers=lambda asked: keep("transfers", tuple(facts.transfers(asked))),
+                state=lambda questions: keep("state", facts.state(questions)),
+            )
+        )
+        separators = {token: facts.separator(token) for token in tokens}
+        return cls(facts.place, entries, separators, seen["transfers"], seen["state"]), verdict
+
+    def judge(self) -> Verdict:
+        def state(_: Questions) -> State:
+            return self.state
+
+        return audit(
+            Facts(
+                self.place,
+                iter(self.entries),
+                self.separators.__getitem__,
+                lambda tokens: self.transfers,
+                state,
+            )
+        )
+
+    # ------------------------------------------------------------------ events
+
+    def at(self, kind: type[Event], session: SessionId | None, nth: int = 0) -> int:
+        """Where the nth event of this kind (and session) stands."""
+        found = [
+            number
+            for number, entry in enumerate(self.entries)
+            if type(entry.event) is kind
+            and (session is None or getattr(entry.event, "session_id", None) == session)
+        ]
+        return found[nth]
+
+    def entry(self, at: int, **fields: Any) -> Recorded:
+        """Another block time, transaction, ... of the entry at `at`."""
+        changed = replace(self.entries[at], **fields)
+        return replace(self, entries=(*self.entries[:at], changed, *self.entries[at + 1 :]))
+
+    def event(self, at: int, **fields: Any) -> Recorded:
+        """Another content of the event at `at`."""
+        event: Any = self.entries[at].event
+        return self.entry(at, event=replace(event, **fields))
+
+    def without(self, at: int) -> Recorded:
+        return replace(self, entries=self.entries[:at] + self.entries[at + 1 :])
+
+    def with_extra(self, event: Event, *, time: UnixTime | None = None) -> Recorded:
+        """One more event at the end, as if out of the last transaction."""
+        last = self.entries[-1]
+        extra = replace(last, index=last.index + 1, event=event, time=time or last.time)
+        return replace(self, entries=(*self.entries, replace(extra, transaction=None)))
+
+    def again(self, at: int) -> Recorded:
+        """The event at `at` a second time, at the end, with its transaction."""
+        return replace(self, entries=(*self.entries, self.entries[at]))
+
+    def sent(self, at: int, **fields: Any) -> Recorded:
+        """Another sender, recipient or calldata of the transaction at `at`."""
+        transaction = self.entries[at].transaction
+        assert isinstance(transaction, Transaction)
+        return self.entry(at, transaction=replace(transaction, **fields))
+
+    def swap(self, at: int, old: bytes, new: bytes) -> Recorded:
+        """Other bytes of the same length in the calldata at `at`."""
+        transaction = self.entries[at].transaction
+        assert transaction is not None
+        assert old in transaction.data
+        assert len(old) == len(new)
+        return self.sent(at, data=transaction.data.replace(old, new))
+
+    # ------------------------------------------------------------------ the chain's state
+
+    def slot(self, session: SessionId, change: Callable[[int], int]) -> Recorded:
+        word = change(self.state.slots[session])
+        return self._state(slots={**self.state.slots, session: word})
+
+    def balance(self, token: Address, account: Address, added: int) -> Recorded:
+        at = (token, account)
+        amount = BaseUnits(self.state.balances[at] + added)
+        return self._state(balances={**self.state.balances, at: amount})
+
+    def held(self, token: Address, change: Callable[[int], int]) -> Recorded:
+        known = self.state.tokens[token]
+        other: Token = replace(known, held=BaseUnits(change(known.held)))
+        return self._state(tokens={**self.state.tokens, token: other})
+
+    def tally(self, advisor: Address, tally: tuple[int, int]) -> Recorded:
+        return self._state(tallies={**self.state.tallies, advisor: tally})
+
+    def with_transfers(self, transfers: Iterable[Transfer]) -> Recorded:
+        return replace(self, transfers=tuple(transfers))
+
+    def _state(self, **fields: Any) -> Recorded:
+        return replace(self, state=replace(self.state, **fields))
