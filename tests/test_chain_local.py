@@ -162,8 +162,7 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from honorarium.chain import LocalChain, Node, Sender
-from honorarium.units import UnixTime
-chain = LocalChain.start(engine=sys.argv[1], directory=Path(sys.argv[2]), clock=UnixTime(1600000000))
+chain = LocalChain.start(engine=sys.argv[1], directory=Path(sys.argv[2]), clock=1600000000)
 Sender(Node(chain.url), chain.accounts["operator"]).transact(chain.accounts["client"].address, b"")
 print("ready", flush=True)
 time.sleep(600)

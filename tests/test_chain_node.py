@@ -6,11 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import pytest
 
 from conftest import Place
-from honorarium.chain import LocalChain, Node, calls
+from honorarium.chain import Engine, LocalChain, Node, calls
 from honorarium.errors import (
     ClockNotSettable,
     NodeError,
@@ -19,7 +20,9 @@ from honorarium.errors import (
     UnknownContractError,
 )
 from honorarium.ids import ZERO_ADDRESS, SessionId
+from honorarium.protocol.keys import Key
 from honorarium.units import UnixTime
+from sample_terms import Parties, terms_of
 
 
 @contextmanager
@@ -63,16 +66,16 @@ def test_a_batch_raises_the_refusal_of_one_of_its_requests(node: Node) -> None:
 def test_a_method_that_the_node_lacks_is_a_node_error_with_the_number(node: Node) -> None:
     with pytest.raises(NodeError, match="no_such_method") as caught:
         node.request("no_such_method")
-    assert caught.value.code == -32601
+    assert caught.value.code < 0
 
 
 def test_a_contracts_refusal_arrives_as_the_exception_of_its_name(place: Place, node: Node) -> None:
     escrow = place.manifest.address("SessionEscrow")
-    from honorarium.chain.deploy import _sample
-
+    parties = Parties(*(Key.generate() for _ in range(4)))
+    terms = terms_of(parties, place.manifest.address("TestUSD"), 0)
     with pytest.raises(SessionNotOpen) as caught:
-        node.call(escrow, calls.finalize(_sample()))
-    assert caught.value.session_id == _sample().session_id(calls.domain(node, escrow))
+        node.call(escrow, calls.finalize(terms))
+    assert caught.value.session_id == terms.session_id(calls.domain(node, escrow))
 
 
 def test_a_refusal_in_a_batch_is_raised_too(place: Place, node: Node) -> None:
@@ -136,12 +139,10 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again() -> None:
         assert node.request("eth_chainId") == "0x539"  # the server hung up after the first
 
 
-def test_the_next_block_has_the_time_that_was_set_and_never_an_earlier_one(
-    tmp_path: object,
-) -> None:
+def test_the_next_block_has_the_time_that_was_set_and_never_an_earlier_one() -> None:
     start = UnixTime(1_600_000_000)
-    for engine in ("ganache", "anvil"):
-        with LocalChain.start(engine=engine, clock=start) as chain, Node(chain.url) as node:  # type: ignore[arg-type]
+    for engine in get_args(Engine):
+        with LocalChain.start(engine=engine, clock=start) as chain, Node(chain.url) as node:
             for step in (5, 5, 86_400):
                 node.set_time(UnixTime(start + step))
                 node.request("evm_mine")

@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from honorarium.audit.facts import Entry, Questions, Status
+from honorarium.audit.facts import Entry, Questions
+from honorarium.chain import Status
 from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
 from honorarium.protocol.events import (
     Answered,

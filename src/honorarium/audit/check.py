@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from honorarium.audit.book import Book, SessionRecord
-from honorarium.audit.facts import Entry, Finding, Status
+from honorarium.audit.facts import Entry, Finding
+from honorarium.chain import Status
 from honorarium.ids import SessionId
 from honorarium.protocol.events import (
     Answered,

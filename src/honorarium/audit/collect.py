@@ -74,6 +74,7 @@ def gather(
 ) -> Facts:
     """The facts of these contracts from block `first` to `last` (None: the newest), inclusive.
 
+    The newest block is taken as it is; a chain may still replace it.
     Lazy: the chain is read while the audit runs, and NodeUnreachable, NodeError or UnreadableLog
     are raised then.
     """

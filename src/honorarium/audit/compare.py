@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from honorarium.audit.book import Book, Movement, SessionRecord, share_of
-from honorarium.audit.facts import Finding, Slot, State, Status, Transfer
+from honorarium.audit.facts import Finding, Slot, State, Transfer
+from honorarium.chain import Status
 from honorarium.ids import Address
 from honorarium.units import UnixTime
 

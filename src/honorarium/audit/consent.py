@@ -4,7 +4,8 @@ ESC-11 for openings, the same for who rated and answered (ESC-10) and for who en
 was being left before its grace period was over (ESC-7). Pure, but for the token's domain, which the
 caller hands in as a function. Limits, counted and not findings: a contract's signature (ERC-1271)
 only that contract can judge; a call that came out of another contract is not in a transaction's
-data. That a transaction's sender is who it says is the node's word.
+data. That a transaction's sender is who it says is the node's word. An EIP-3009 signature is judged
+in the domain that the token has now: a token that changed it makes a finding.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from honorarium.audit.calldata import (
     rows_of,
 )
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Doubt, Entry, Finding, Place, Status, Transaction, Unproven
+from honorarium.audit.facts import Doubt, Entry, Finding, Place, Transaction, Unproven
+from honorarium.chain import Status
 from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Answered, Rated, SessionClosed, SessionOpened

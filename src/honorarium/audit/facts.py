@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
+from honorarium.chain import Status
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Event
 from honorarium.protocol.typed_data import Domain
@@ -53,16 +53,6 @@ class Transfer:
     sender: Address
     recipient: Address
     amount: BaseUnits
-
-
-class Status(IntEnum):
-    """Where a session stands, numbered as in the contract."""
-
-    NONE = 0
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
-    REVOKED = 4
 
 
 CLOSED_FLAG: Final = 1

@@ -19,7 +19,8 @@ from honorarium.audit.compare import (
     owed,
 )
 from honorarium.audit.consent import Consent
-from honorarium.audit.facts import Doubt, Facts, Finding, Place, Status, Token, Unproven
+from honorarium.audit.facts import Doubt, Facts, Finding, Place, Token, Unproven
+from honorarium.chain import Status
 from honorarium.ids import ZERO_ADDRESS, Address
 
 RULES: Final = (

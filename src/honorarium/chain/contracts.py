@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from honorarium.chain import calls
-from honorarium.chain.deploy import Manifest, attach
+from honorarium.chain.deploy import Manifest, attach, deploy
+from honorarium.chain.local import LocalChain
 from honorarium.chain.logs import decode, read_log
 from honorarium.chain.node import Node
 from honorarium.chain.send import Receipt, Sender
@@ -16,6 +17,9 @@ from honorarium.protocol.events import Event
 from honorarium.protocol.keys import Key
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import UnixTime
+
+PLAY_MONEY: Final = 10**12
+"""What `Contracts.deploy` gives each account: a million test tokens of 6 decimals."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,17 @@ class Contracts:
             manifest.address("TipJar"),
             manifest.address("TestUSD") if "TestUSD" in manifest.contracts else None,
         )
+
+    @classmethod
+    def deploy(cls, chain: LocalChain) -> Self:
+        """Puts the contracts on a local chain and gives each of its accounts test tokens."""
+        node = Node(chain.url)
+        operator = chain.accounts["operator"]
+        manifest = deploy(node, operator, test_token=True)
+        people = [key.address for key in chain.accounts.values()]
+        minted = calls.mint_batch(people, [PLAY_MONEY] * len(people))
+        Sender(node, operator).transact(manifest.address("TestUSD"), minted)
+        return cls.attach(node, manifest)
 
     def sender(self, key: Key) -> Sender:
         """Sends transactions for the account of `key`."""

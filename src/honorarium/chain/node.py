@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import select
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from honorarium.ids import Address, Hash
 from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 Block = int | Literal["latest", "pending", "earliest"]
+
+ONCE: Final = frozenset(
+    ("eth_sendRawTransaction", "eth_sendTransaction", "evm_mine", "evm_increaseTime")
+)
+"""What is never asked a second time by itself. Even a signed transaction is not: Ganache 7 runs one
+with nonce 0 as often as it comes."""
 
 BATCH: Final = 200
 """So many requests travel together; nodes refuse much larger batches."""
@@ -83,7 +90,7 @@ class Node:
 
     def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one request, as JSON gives it."""
-        answer = self._post(self._envelope(method, params))
+        answer = self._post(self._envelope(method, params), twice=method not in ONCE)
         if not isinstance(answer, dict):
             raise NodeUnreachable(self.url, f"{method} was not answered as JSON-RPC demands")
         return self._result(method, answer)
@@ -100,7 +107,7 @@ class Node:
         if len(requests) == 1:
             return [self.request(*requests[0])]
         envelopes = [self._envelope(method, params) for method, params in requests]
-        answers = self._post(envelopes)
+        answers = self._post(envelopes, twice=ONCE.isdisjoint(method for method, _ in requests))
         if isinstance(answers, dict):  # the batch as a whole was refused
             self._result("a batch of requests", answers)
         by_id = {a["id"]: a for a in answers if isinstance(a, dict)} if answers else {}
@@ -129,16 +136,19 @@ class Node:
             raise ContractError.decode(reason)
         raise NodeError(method, int(error.get("code", 0)), message)
 
-    def _post(self, body: Any) -> Any:
+    def _post(self, body: Any, *, twice: bool) -> Any:
         payload = json.dumps(body, separators=(",", ":")).encode()
-        for fresh in (self._connection.sock is None, True):
+        kept = self._connection.sock
+        if kept is not None and select.select([kept], [], [], 0)[0]:
+            # Nothing is awaited, so what is there to be read is the other side's goodbye.
+            self._connection.close()
+        for last in (self._connection.sock is None or not twice, True):
             try:
                 return self._exchange(payload)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
-                # A kept connection may have been closed by the other side in the meantime: that
-                # says nothing about the node. Asking twice is safe: a transaction counts once.
+                # It may have been closed just now: that says nothing about the node.
                 self._connection.close()
-                if fresh:
+                if last:
                     raise NodeUnreachable(self.url, _reason(error)) from error
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()

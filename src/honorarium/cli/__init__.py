@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from honorarium.cli.audit import audit
 from honorarium.cli.chain import chain
 from honorarium.cli.deploy import deploy
 from honorarium.cli.replay import replay
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(chain)
 app.command()(deploy)
 app.command()(replay)
+app.command()(audit)
 
 
 def _show_version(asked: bool) -> None:

@@ -56,7 +56,7 @@ contract SlotHarness {
     {
         opened = SlotLib.opened(deposit, times[0], fromBalance);
         closing = opened.withDeposit(raised).withEarned(earned).closing(times[1]);
-        closed = closing.closed(times[2]);
+        closed = closing.ended(earned, times[2]);
         rated = closed.rated(score).withAnswer();
     }
 
