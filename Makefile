@@ -27,7 +27,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit forge-test brownie-test brownie-env build format lock clean
+.PHONY: help setup demo test check unit gas forge-test brownie-test brownie-env build format lock clean
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,7 +72,10 @@ check: setup  ## format, lint, types, import layers, generated files
 	@echo "== lint"    && $(BIN)/ruff check --quiet .
 	@echo "== types"   && $(BIN)/mypy
 	@echo "== layers"  && $(BIN)/lint-imports --no-logo
-	@echo "== generated files" && $(BIN)/python scripts/build_artifacts.py --check
+	@echo "== generated files" && $(BIN)/python scripts/build_artifacts.py --check && $(BIN)/python scripts/build_vectors.py --check && $(BIN)/python benchmarks/gas.py --check >/dev/null
+
+gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
+	@$(BIN)/python benchmarks/gas.py
 
 forge-test: setup  ## the Solidity tests
 	@echo "== forge" && $(NODE_BIN)/forge test

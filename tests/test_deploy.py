@@ -117,7 +117,7 @@ def test_changed_code_is_found(fresh: LocalChain) -> None:
             for place in (0, len(code) // 2, len(code) - 1):
                 changed = bytearray(code)
                 changed[place] ^= 1
-                node.request("anvil_setCode", [to_hex(address), to_hex(changed)])
+                node.request("anvil_setCode", [to_hex(address), to_hex(bytes(changed))])
                 with pytest.raises(NotOurCode) as caught:
                     attach(node, manifest)
                 assert (caught.value.contract, caught.value.address) == (name, address)

@@ -87,8 +87,8 @@ def test_verify_tells_a_chain_that_was_started_anew(
         assert (done.returncode, "started anew" in done.stderr) == (1, True)
         # Nor does deploying overwrite the other chain's manifest.
         before = (tmp_path / "old.json").read_text()
-        words = ("deploy", "--rpc", chain.url, "--manifest", "old.json")
-        done = honorarium(*words, cwd=tmp_path, HONORARIUM_KEY=secret(chain))
+        changing = ("deploy", "--rpc", chain.url, "--manifest", "old.json")
+        done = honorarium(*changing, cwd=tmp_path, HONORARIUM_KEY=secret(chain))
         assert (done.returncode, "ChainReset" in done.stderr) == (2, True)
         assert (tmp_path / "old.json").read_text() == before
     words = ("deploy", "--rpc", ganache.chain.url, "--verify", "--manifest", "old.json")

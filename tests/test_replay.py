@@ -178,7 +178,10 @@ def test_a_chain_that_is_later_shifts_the_dates_by_whole_days(
     later_chain: LocalChain, tmp_path: Path
 ) -> None:
     arguments = ("--tariffs", TARIFFS, "--out", tmp_path, "--limit", "40")
-    done = honorarium("replay", CALLS, *arguments, "--rpc", later_chain.url)
+    # Ganache has unlocked accounts, of which the first one pays; elsewhere the key is given.
+    key = later_chain.accounts["operator"].secret().hex()
+    env = {} if later_chain.engine == "ganache" else {"HONORARIUM_KEY": key}
+    done = honorarium("replay", CALLS, *arguments, "--rpc", later_chain.url, **env)
     assert done.returncode == 0, done.stderr
     found = summary(tmp_path)
     assert found["shifted_days"] > 9_000  # from 1999 to now

@@ -1,7 +1,7 @@
-"""What the Brownie suite shares: a fresh chain for each test, accounts that can sign, the token."""
+"""What the Brownie suite shares: a fresh chain for each test, accounts that can sign, contracts."""
 
 import pytest
-from brownie import TestUSD, accounts
+from brownie import TestUSD, accounts, run
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +12,12 @@ def isolation(fn_isolation):
 @pytest.fixture(scope="module")
 def token():
     return TestUSD.deploy({"from": accounts[0]})
+
+
+@pytest.fixture(scope="module")
+def deployed(module_isolation):
+    """The contracts by their names, as scripts/deploy.py puts them on the chain."""
+    return run("deploy")
 
 
 @pytest.fixture(scope="module")
