@@ -62,6 +62,7 @@ $(BROWNIE_READY): requirements/brownie.txt
 	@touch $@
 
 demo: setup  ## replay the sample calls on a local chain and audit them; the last line is the verdict
+	@rm -rf $(DEMO)
 	@$(BIN)/honorarium replay $(SAMPLE) --tariffs $(TARIFFS) --out $(DEMO)
 	@$(BIN)/honorarium audit --chain $(DEMO) --out $(DEMO)
 

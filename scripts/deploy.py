@@ -2,9 +2,9 @@
 
     scripts/brownie run deploy --network ganache-cli
 
-Brownie compiles them itself; since its bytecode is the one that Honorarium ships, the CREATE2 deployer
-puts it at the same addresses as `honorarium deploy`. What is there already stays. With the variable
-MANIFEST set, a manifest for `honorarium deploy --verify --manifest` is written to that file.
+Brownie compiles them itself; since its bytecode is the one that Honorarium ships, the CREATE2
+deployer puts it at the same addresses as `honorarium deploy`. What is there already stays. With the
+variable MANIFEST set, a manifest for `honorarium deploy --verify` is written to that file.
 """
 
 import json

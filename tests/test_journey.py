@@ -96,8 +96,8 @@ def test_a_voucher_travels_from_the_meter_through_the_contract_to_the_auditor() 
             EntryKind.RESUMED,
         ]
 
-        # -- Sessions.sol, settle: the chain's clock bounds what any signature can bill (ESC-5). Only
-        #    seconds have passed on the chain; four minutes are refused, with the numbers.
+        # -- Sessions.sol, settle: the chain's clock bounds what any signature can bill (ESC-5).
+        #    Only seconds have passed on the chain; four minutes are refused, with the numbers.
         with pytest.raises(TooManyUnits) as refused:
             advisor.settle(terms, voucher)
         assert (refused.value.allowed, refused.value.given) == (1, 4)

@@ -209,7 +209,8 @@ def test_wrong_columns_are_named_before_a_chain_is_started(tmp_path: Path) -> No
     calls.write_text("call,customer\nA,B\n")
     done = honorarium("replay", calls, "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "WrongColumns" in done.stderr and "service_seconds" in done.stderr
+    assert "WrongColumns" in done.stderr
+    assert "service_seconds" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -218,7 +219,8 @@ def test_a_tariff_file_with_a_mistake_names_table_and_key(tmp_path: Path) -> Non
     tariffs.write_text('[default]\nunit_seconds = 60\nunit_price = "0.0000001"\nmax_units = 5\n')
     done = honorarium("replay", CALLS, "--tariffs", tariffs, "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "[default]" in done.stderr and "unit_price" in done.stderr
+    assert "[default]" in done.stderr
+    assert "unit_price" in done.stderr
 
 
 def test_one_date_is_replayed_alone(tmp_path: Path) -> None:

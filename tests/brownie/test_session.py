@@ -1,4 +1,4 @@
-"""The deploy script's contracts run a session from opening to close, and stand where they should."""
+"""What the deploy script puts on a chain stands where it should, and runs a whole session."""
 
 import json
 from pathlib import Path

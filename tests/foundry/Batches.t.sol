@@ -226,6 +226,7 @@ contract BatchesTest is Base {
         Terms memory hostile = _interactions();
         (hostile.token, hostile.feeBps) = (address(absurd), 0);
         try escrow.deposit(address(absurd), ADVISOR, type(uint256).max) {} catch {}
+        absurd.set(address(escrow), 0);
         _open(hostile, DEPOSIT);
         Settlement[] memory rows = new Settlement[](3);
         rows[0] = _settlement(ts[0], 1);

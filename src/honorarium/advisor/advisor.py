@@ -98,7 +98,9 @@ class Advisor:
         """What the escrow owes the advisor, in base units."""
         return BaseUnits(self._contracts.balance(token, self.address))
 
-    def withdraw(self, token: Address, amount: int | None = None, to: Address | None = None) -> None:
+    def withdraw(
+        self, token: Address, amount: int | None = None, to: Address | None = None
+    ) -> None:
         """Pays out `amount` base units (None: everything) to `to` (None: the own wallet).
 
         Raises BalanceTooSmall, ZeroAmount, PaymentFailed.

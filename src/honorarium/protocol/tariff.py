@@ -54,8 +54,8 @@ class Tariff:
     def fee(self, units: int, deposit: int | None = None) -> BaseUnits:
         """The fee for `units`, in base units; never above `deposit` if one is given.
 
-        With I = included, S = step or infinity, u = min(units, max or infinity): 0 for no units, else
-        connect_fee + unit_price * max(0, min(u, S) - I) + step_price * max(0, u - S).
+        With I = included, S = step or infinity, u = min(units, max or infinity): 0 for no units,
+        else connect_fee + unit_price * max(0, min(u, S) - I) + step_price * max(0, u - S).
         The contract's `fee` gives the same number for every 32-bit reading.
         """
         if not 0 <= units <= MAX_UNITS:
