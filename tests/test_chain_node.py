@@ -112,7 +112,7 @@ def test_what_is_no_http_address_is_refused_at_once(url: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", "HTTP 502 and no JSON"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", "it answered HTTP 502"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "not answered as JSON-RPC demands"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "not answered as JSON-RPC demands"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),

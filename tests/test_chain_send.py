@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from eth_account import Account
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import Place
 from honorarium.chain import Node, Sender, calls, reason_of, receipts
 from honorarium.chain.node import from_hex, to_hex
-from honorarium.chain.send import SignedTransaction, rlp
+from honorarium.chain.send import SignedTransaction
 from honorarium.errors import (
     ERC20InsufficientBalance,
     FateUnknown,
@@ -32,46 +27,6 @@ def sender(place: Place, node: Node) -> Sender:
     key = Key.generate()
     Sender(node, place.key("client")).transact(key.address, b"", value=10**20)
     return Sender(node, key)
-
-
-@given(
-    data=st.binary(max_size=300),
-    value=st.integers(0, 2**90),
-    gas=st.integers(21_000, 60_000_000),
-    to=st.binary(min_size=20, max_size=20),
-)
-def test_a_signed_transaction_is_what_eth_account_signs(
-    data: bytes, value: int, gas: int, to: bytes
-) -> None:
-    key = Key.from_bytes(b"\x17" * 32)
-    node = Node("http://127.0.0.1:1")
-    node.__dict__["chain_id"] = 1337  # known, so nobody is asked
-    sender = Sender(node, key)
-    sender._nonce, sender._max_fee, sender._fee_uses = 5, 3_000_000_007, 1
-    signed = sender.sign(Address(to), data, value=value, gas=gas)
-    fields: dict[str, Any] = {
-        "type": 2,
-        "chainId": 1337,
-        "nonce": 5,
-        "maxPriorityFeePerGas": 1_000_000_000,
-        "maxFeePerGas": 3_000_000_007,
-        "gas": gas,
-        "to": to,
-        "value": value,
-        "data": data,
-        "accessList": [],
-    }
-    expected = Account.sign_transaction(fields, key.secret())
-    assert signed.raw == expected.raw_transaction
-    assert signed.hash == expected.hash
-    assert signed.nonce == 5
-
-
-@given(st.recursive(st.binary(max_size=80), lambda part: st.lists(part, max_size=4)))
-def test_the_length_prefix_is_that_of_the_rlp_library(item: Any) -> None:
-    import rlp as reference  # type: ignore[import-untyped]
-
-    assert rlp(item) == reference.encode(item)
 
 
 def test_many_transactions_of_one_account_keep_their_order(sender: Sender) -> None:

@@ -60,10 +60,11 @@ library Signatures {
     }
 
     function _walletAccepts(address wallet, bytes32 digest, bytes calldata signature) private view returns (bool) {
-        // Too little gas would look like a refusal, and be remembered as one in a batch: stop everything instead.
+        bytes memory question = abi.encodeCall(IERC1271.isValidSignature, (digest, signature));
+        // Too little gas would look like a refusal, and be remembered as one in a batch: stop everything instead. Only
+        // now: how much a long signature costs to copy is up to whoever made it.
         uint256 needed = WALLET_GAS + WALLET_GAS / 60 + 5_000;
         if (gasleft() < needed) revert IErrors.NotEnoughGas(needed, gasleft());
-        bytes memory question = abi.encodeCall(IERC1271.isValidSignature, (digest, signature));
         bool success;
         uint256 size;
         bytes32 answer;

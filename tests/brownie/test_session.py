@@ -123,6 +123,7 @@ def terms(usd, advisor, meter):
 
 
 def opened(escrow, usd, terms, advisor):
+    accounts[2].transfer(advisor, "1 ether", silent=True)
     quote = Account.from_key(advisor.private_key).sign_message(typed(escrow, "Terms", terms))
     usd.mint(accounts[1], DEPOSIT, {"from": accounts[0]})
     usd.approve(escrow, DEPOSIT, {"from": accounts[1]})

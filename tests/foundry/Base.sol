@@ -129,8 +129,7 @@ abstract contract Hashing {
     }
 
     function _hashOfOpening(Terms memory t, uint80 amount) internal pure returns (bytes32) {
-        bytes32 typeHash =
-            keccak256(abi.encodePacked("Opening(Terms terms,uint80 deposit)", TARIFF_TYPE, TERMS_TYPE));
+        bytes32 typeHash = keccak256(abi.encodePacked("Opening(Terms terms,uint80 deposit)", TARIFF_TYPE, TERMS_TYPE));
         return keccak256(abi.encode(typeHash, _hashOf(t), amount));
     }
 
@@ -348,9 +347,10 @@ abstract contract Base is Asserts, Hashing {
     function _opening(Terms memory t, uint80 amount) internal view returns (Opening memory) {
         bytes32 termsHash = _hashOf(t);
         bytes memory consent = t.client == t.payer ? bytes("") : _signBy(t.client, termsHash);
-        return Opening(
-            _pack(t), amount, _signBy(t.advisor, termsHash), consent, _signBy(t.payer, _hashOfOpening(t, amount))
-        );
+        return
+            Opening(
+                _pack(t), amount, _signBy(t.advisor, termsHash), consent, _signBy(t.payer, _hashOfOpening(t, amount))
+            );
     }
 
     function _settlement(Terms memory t, uint32 units) internal view returns (Settlement memory) {

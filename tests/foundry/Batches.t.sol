@@ -2,7 +2,14 @@
 pragma solidity ^0.8.24;
 
 import {IErrors} from "../../contracts/interfaces/IErrors.sol";
-import {Closing, ISessionEscrow, Opening, Session, Settlement, Status} from "../../contracts/interfaces/ISessionEscrow.sol";
+import {
+    Closing,
+    ISessionEscrow,
+    Opening,
+    Session,
+    Settlement,
+    Status
+} from "../../contracts/interfaces/ISessionEscrow.sol";
 import {Base, Cheats, Terms} from "./Base.sol";
 import {MadeUpToken} from "./mocks/Tokens.sol";
 import {OwnedWallet} from "./mocks/Wallets.sol";

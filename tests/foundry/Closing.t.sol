@@ -2,7 +2,14 @@
 pragma solidity ^0.8.24;
 
 import {IErrors} from "../../contracts/interfaces/IErrors.sol";
-import {Closing, ISessionEscrow, Session, Settlement, Status, Voucher} from "../../contracts/interfaces/ISessionEscrow.sol";
+import {
+    Closing,
+    ISessionEscrow,
+    Session,
+    Settlement,
+    Status,
+    Voucher
+} from "../../contracts/interfaces/ISessionEscrow.sol";
 import {Base, Terms} from "./Base.sol";
 
 /// @dev The advisor ends a session: by calling, or by signature.

@@ -119,9 +119,7 @@ contract SenselessTermsTest is Base {
     function test_a_quote_more_than_30_days_ahead_is_refused() external {
         Terms memory t = _terms();
         t.openBefore = uint40(time + 30 days + 1);
-        _refusesTerms(
-            t, abi.encodeWithSelector(IErrors.QuoteTooFarAhead.selector, time + 30 days + 1, time + 30 days)
-        );
+        _refusesTerms(t, abi.encodeWithSelector(IErrors.QuoteTooFarAhead.selector, time + 30 days + 1, time + 30 days));
         t.openBefore = uint40(time + 30 days);
         _opensTerms(t, DEPOSIT);
     }
@@ -181,9 +179,7 @@ contract SenselessTermsTest is Base {
             Opening memory o = _opening(t, DEPOSIT);
             if (i == 0) o.terms.payer |= bytes32(uint256(1));
             else o.terms.advisor |= bytes32(uint256(1) << 15);
-            _refuses(
-                t, o, abi.encodeWithSelector(IErrors.TermsNotCanonical.selector, o.terms.payer, o.terms.advisor)
-            );
+            _refuses(t, o, abi.encodeWithSelector(IErrors.TermsNotCanonical.selector, o.terms.payer, o.terms.advisor));
         }
     }
 
@@ -191,10 +187,14 @@ contract SenselessTermsTest is Base {
 
     function test_the_smallest_deposit_covers_the_connect_fee_and_the_first_unit_that_costs_something() external {
         Terms memory t = _terms();
-        _refuses(t, _opening(t, 1_499_999), abi.encodeWithSelector(IErrors.DepositTooSmall.selector, 1_500_000, 1_499_999));
+        _refuses(
+            t, _opening(t, 1_499_999), abi.encodeWithSelector(IErrors.DepositTooSmall.selector, 1_500_000, 1_499_999)
+        );
         _opensTerms(t, 1_500_000);
         t.tariff.includedUnits = 3;
-        _refuses(t, _opening(t, 1_499_999), abi.encodeWithSelector(IErrors.DepositTooSmall.selector, 1_500_000, 1_499_999));
+        _refuses(
+            t, _opening(t, 1_499_999), abi.encodeWithSelector(IErrors.DepositTooSmall.selector, 1_500_000, 1_499_999)
+        );
         _opensTerms(t, 1_500_000);
     }
 

@@ -210,10 +210,9 @@ contract SignaturesTest is Base {
         bytes memory quote = _signBy(ADVISOR, _hashOf(t));
         Settlement memory s = _settlement(t, 1);
         Closing memory c = _closing(t, 0);
-        bytes memory leave = _signBy(CLIENT, _leaving(t));
+        bytes memory leaving = _signBy(CLIENT, _leaving(t));
         bytes memory withdrawal = _signBy(
-            CLIENT,
-            keccak256(abi.encode(_type(WITHDRAWAL_TYPE), CLIENT, address(token), 1, CLIENT, uint256(0), time))
+            CLIENT, keccak256(abi.encode(_type(WITHDRAWAL_TYPE), CLIENT, address(token), 1, CLIENT, uint256(0), time))
         );
         CHEATS.chainId(31337);
         escrow = here;
@@ -223,7 +222,7 @@ contract SignaturesTest is Base {
         _open(t, DEPOSIT);
         _refused(abi.encodeCall(escrow.settle, (s)));
         _refused(abi.encodeCall(escrow.closeFor, (c)));
-        _refused(abi.encodeCall(escrow.requestClose, (_pack(t), CLIENT, leave)));
+        _refused(abi.encodeCall(escrow.requestClose, (_pack(t), CLIENT, leaving)));
         _refused(abi.encodeCall(escrow.withdrawFor, (CLIENT, address(token), 1, CLIENT, 0, time, withdrawal)));
     }
 

@@ -7,16 +7,13 @@ contracts.
 from honorarium.chain import calls
 from honorarium.chain.calls import (
     Authorization,
-    Call,
     CallNotEncodable,
     ClosingRow,
-    NotOurCall,
     OpeningRow,
     Session,
     Settlement,
     Status,
     Tally,
-    decode_call,
 )
 from honorarium.chain.contracts import Contracts, read_events
 from honorarium.chain.deploy import (
@@ -59,7 +56,6 @@ from honorarium.chain.send import (
 __all__ = [
     "Authorization",
     "BlockHead",
-    "Call",
     "CallNotEncodable",
     "ChainInUse",
     "ChainNotStarted",
@@ -75,7 +71,6 @@ __all__ = [
     "Manifest",
     "ManifestUnreadable",
     "Node",
-    "NotOurCall",
     "OpeningRow",
     "RawLog",
     "Receipt",
@@ -91,7 +86,6 @@ __all__ = [
     "block_times",
     "calls",
     "collect",
-    "decode_call",
     "deploy",
     "find",
     "raw_logs",

@@ -16,13 +16,10 @@ from eth_abi.abi import decode
 
 from honorarium.chain.abi import (
     Authorization,
-    Call,
     CallNotEncodable,
     ClosingRow,
-    NotOurCall,
     OpeningRow,
     Settlement,
-    decode_call,
     encode_call,
 )
 from honorarium.chain.node import Block, Node
@@ -34,16 +31,13 @@ from honorarium.units import BaseUnits, UnixTime
 
 __all__ = [
     "Authorization",
-    "Call",
     "CallNotEncodable",
     "ClosingRow",
-    "NotOurCall",
     "OpeningRow",
     "Session",
     "Settlement",
     "Status",
     "Tally",
-    "decode_call",
 ]
 
 

@@ -1,22 +1,22 @@
 """A node of a chain, over JSON-RPC.
 
-One connection is kept open, because a replay asks thousands of times a second and a new connection
-costs more than the answer. Not for several threads at once: give each its own Node.
+web3's HTTPProvider does the talking, on a connection that it keeps open; it tries nothing twice by
+itself, because not everything may be. Not for several threads at once: give each its own Node.
 """
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
-import select
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+import requests
+from web3 import HTTPProvider
+from web3.exceptions import Web3Exception
+from web3.types import RPCEndpoint
 
 from honorarium.errors import ClockNotSettable, ContractError, NodeError, NodeUnreachable
 from honorarium.ids import Address, Hash
@@ -24,11 +24,8 @@ from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 Block = int | Literal["latest", "pending", "earliest"]
 
-ONCE: Final = frozenset(
-    ("eth_sendRawTransaction", "eth_sendTransaction", "evm_mine", "evm_increaseTime")
-)
-"""What is never asked a second time by itself. Even a signed transaction is not: Ganache 7 runs one
-with nonce 0 as often as it comes."""
+_SILENCE: Final = (requests.RequestException, Web3Exception, ValueError, TypeError, KeyError)
+"""How it shows that no usable answer came: no connection, an error of HTTP, no JSON-RPC."""
 
 BATCH: Final = 200
 """So many requests travel together; nodes refuse much larger batches."""
@@ -56,19 +53,13 @@ class Node:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise NodeUnreachable(url, "it is not an http:// or https:// address")
         self.url = url
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            self._headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
-        self._connection: http.client.HTTPConnection = (
-            http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=ssl.create_default_context()
-            )
-            if parts.scheme == "https"
-            else http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self._session = requests.Session()
+        self._provider = HTTPProvider(
+            url,
+            request_kwargs={"timeout": timeout},
+            session=self._session,
+            exception_retry_configuration=None,
         )
-        self._last_id = 0
         self._not_before: UnixTime | None = None  # the chain's time, as far as set_time knows it
 
     def __enter__(self) -> Self:
@@ -84,15 +75,16 @@ class Node:
 
     def close(self) -> None:
         """Closes the connection; the next request would open a new one."""
-        self._connection.close()
+        self._session.close()
 
     # ------------------------------------------------------------------ asking
 
     def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one request, as JSON gives it."""
-        answer = self._post(self._envelope(method, params), twice=method not in ONCE)
-        if not isinstance(answer, dict):
-            raise NodeUnreachable(self.url, f"{method} was not answered as JSON-RPC demands")
+        try:
+            answer = self._provider.make_request(RPCEndpoint(method), list(params))
+        except _SILENCE as error:
+            raise NodeUnreachable(self.url, _reason(error)) from error
         return self._result(method, answer)
 
     def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -104,26 +96,25 @@ class Node:
         return results
 
     def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        if len(requests) == 1:
-            return [self.request(*requests[0])]
-        envelopes = [self._envelope(method, params) for method, params in requests]
-        answers = self._post(envelopes, twice=ONCE.isdisjoint(method for method, _ in requests))
+        asked = [(RPCEndpoint(method), list(params)) for method, params in requests]
+        try:
+            answers = self._provider.make_batch_request(asked)
+        except _SILENCE as error:
+            raise NodeUnreachable(self.url, _reason(error)) from error
         if isinstance(answers, dict):  # the batch as a whole was refused
             self._result("a batch of requests", answers)
-        by_id = {a["id"]: a for a in answers if isinstance(a, dict)} if answers else {}
-        results = []
-        for envelope in envelopes:
-            answer = by_id.get(envelope["id"])
-            if answer is None:
-                raise NodeUnreachable(self.url, f"{envelope['method']} in a batch was not answered")
-            results.append(self._result(envelope["method"], answer))
-        return results
+        if len(answers) != len(requests):
+            raise NodeUnreachable(
+                self.url, f"{len(requests)} requests got {len(answers)} answers in a batch"
+            )
+        return [
+            self._result(method, answer)
+            for (method, _), answer in zip(requests, answers, strict=True)
+        ]
 
-    def _envelope(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
-        self._last_id += 1
-        return {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": list(params)}
-
-    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+    def _result(self, method: str, answer: Any) -> Any:
+        if not isinstance(answer, dict):
+            raise NodeUnreachable(self.url, f"{method} was not answered as JSON-RPC demands")
         error = answer.get("error")
         if error is None:
             if "result" not in answer:
@@ -135,37 +126,6 @@ class Node:
         if (reason := _revert_data(message, error.get("data"))) is not None:
             raise ContractError.decode(reason)
         raise NodeError(method, int(error.get("code", 0)), message)
-
-    def _post(self, body: Any, *, twice: bool) -> Any:
-        payload = json.dumps(body, separators=(",", ":")).encode()
-        kept = self._connection.sock
-        if kept is not None and select.select([kept], [], [], 0)[0]:
-            # Nothing is awaited, so what is there to be read is the other side's goodbye.
-            self._connection.close()
-        for last in (self._connection.sock is None or not twice, True):
-            try:
-                return self._exchange(payload)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
-                # It may have been closed just now: that says nothing about the node.
-                self._connection.close()
-                if last:
-                    raise NodeUnreachable(self.url, _reason(error)) from error
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                raise NodeUnreachable(self.url, _reason(error)) from error
-        raise AssertionError("the second try returns or raises")
-
-    def _exchange(self, payload: bytes) -> Any:
-        self._connection.request("POST", self._path, payload, self._headers)
-        response = self._connection.getresponse()
-        text = response.read()
-        try:
-            return json.loads(text)
-        except ValueError:
-            begin = text[:80].decode(errors="replace")
-            raise NodeUnreachable(
-                self.url, f"it answered HTTP {response.status} and no JSON: {begin!r}"
-            ) from None
 
     # ------------------------------------------------------------------ what it is
 
@@ -274,9 +234,16 @@ def from_hex(text: str) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, requests.Timeout):
         return "it did not answer in time"
-    return str(error) or type(error).__name__
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"it answered HTTP {error.response.status_code}"
+    if isinstance(error, requests.ConnectionError):
+        cause: BaseException = error
+        while cause.__context__ is not None:  # the socket's own words, below two libraries'
+            cause = cause.__context__
+        return str(cause) or type(cause).__name__
+    return f"its answer is no JSON-RPC ({str(error)[:80] or type(error).__name__})"
 
 
 def _revert_data(message: str, data: Any) -> bytes | None:

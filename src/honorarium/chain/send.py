@@ -7,11 +7,11 @@ account meanwhile. If something did, the next `send` notices and counts anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eth_hash.auto import keccak
+from eth_account import Account
 
 from honorarium.chain.node import Node, from_hex, to_hex
 from honorarium.errors import (
@@ -82,21 +82,20 @@ class Sender:
             # Twice the base fee outlasts six full blocks; what is not needed is not charged.
             self._max_fee = 2 * self.node.block().base_fee + self._tip
             self._fee_uses = FEES_KEPT
-        fields = (
-            self.node.chain_id,
-            self._nonce,
-            self._tip,
-            self._max_fee,
-            gas,
-            to or b"",
-            value,
-            data,
-            (),
-        )
-        signature = self._key.sign(keccak(b"\x02" + rlp(fields)))
-        r, s = int.from_bytes(signature.r, "big"), int.from_bytes(signature.s, "big")
-        raw = b"\x02" + rlp((*fields, signature.y_parity, r, s))
-        signed = SignedTransaction(raw, Hash(keccak(raw)), self._nonce)
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": self.node.chain_id,
+            "nonce": self._nonce,
+            "maxPriorityFeePerGas": self._tip,
+            "maxFeePerGas": self._max_fee,
+            "gas": gas,
+            "value": value,
+            "data": data,
+        }
+        if to is not None:
+            fields["to"] = to
+        made = Account.sign_transaction(fields, self._key.secret())
+        signed = SignedTransaction(bytes(made.raw_transaction), Hash(bytes(made.hash)), self._nonce)
         self._nonce += 1
         self._fee_uses -= 1
         return signed
@@ -224,22 +223,3 @@ def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
         except NodeError:
             continue
     return None
-
-
-def rlp(item: bytes | int | Sequence[Any]) -> bytes:
-    """Recursive length prefix, as transactions are written; numbers big-endian without zeros."""
-    if isinstance(item, int):
-        item = item.to_bytes((item.bit_length() + 7) // 8, "big")
-    if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < 0x80:
-            return item
-        return _prefix(0x80, len(item)) + item
-    body = b"".join(map(rlp, item))
-    return _prefix(0xC0, len(body)) + body
-
-
-def _prefix(base: int, length: int) -> bytes:
-    if length < 56:
-        return bytes((base + length,))
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((base + 55 + len(size),)) + size

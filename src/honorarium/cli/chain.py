@@ -34,7 +34,8 @@ def chain(
     Example: honorarium chain --dir build/chain --deploy
     """
     console = Console()
-    signal.signal(signal.SIGTERM, _leave)
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, _leave)
     with LocalChain.start(engine=engine, directory=directory, port=port) as running:
         with Node(running.url) as node:
             manifest = None
@@ -43,11 +44,7 @@ def chain(
                 if directory is not None:
                     manifest.save(directory / "manifest.json")
             _show(console, running, node, manifest)
-        try:
-            code = running.wait()
-        except KeyboardInterrupt:
-            console.print("stopping ...")
-            return
+        code = running.wait()
     console.print(f"[red]{engine} ended by itself with {code}[/]")
     raise typer.Exit(2)
 
@@ -88,5 +85,5 @@ def contracts_table(manifest: Manifest) -> Table:
 
 
 def _leave(*_: Any) -> None:
-    """A polite end is no different from Ctrl-C."""
+    """Ctrl-C, or a polite end: the chain is stopped on the way out."""
     sys.exit(0)

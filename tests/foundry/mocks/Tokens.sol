@@ -71,15 +71,15 @@ contract AnsweringToken is PlainToken {
 
     function transfer(address to, uint256 amount) external override returns (bool) {
         if (word == 1) _move(msg.sender, to, amount);
-        _answer();
+        return _answer();
     }
 
     function transferFrom(address from, address to, uint256 amount) external override returns (bool) {
         if (word == 1) _move(from, to, amount);
-        _answer();
+        return _answer();
     }
 
-    function _answer() private view {
+    function _answer() private view returns (bool) {
         uint256 answer = word;
         assembly {
             mstore(0, answer)
@@ -176,6 +176,10 @@ contract SwallowingToken is PlainToken {
     fallback() external payable {
         balanceOf[msg.sender] += msg.value;
     }
+
+    receive() external payable {
+        balanceOf[msg.sender] += msg.value;
+    }
 }
 
 /// @dev A made-up token whose balances are what it says, and which pays in anybody's name without any signature.
@@ -204,15 +208,9 @@ contract MadeUpToken is PlainToken {
         balanceOf[to] += value;
     }
 
-    function receiveWithAuthorization(
-        address,
-        address to,
-        uint256 value,
-        uint256,
-        uint256,
-        bytes32,
-        bytes calldata
-    ) external {
+    function receiveWithAuthorization(address, address to, uint256 value, uint256, uint256, bytes32, bytes calldata)
+        external
+    {
         balanceOf[to] += value;
     }
 
@@ -224,15 +222,10 @@ contract MadeUpToken is PlainToken {
     }
 }
 
-/// @dev Has EIP-3009, but refuses or moves nothing.
-contract BrokenAuthorizations is MadeUpToken {
-    bool public silent;
+/// @dev Has EIP-3009, says that it has paid, and has not.
+contract SilentAuthorizations is PlainToken {
+    bytes32 public constant DOMAIN_SEPARATOR = keccak256("silent");
 
-    function beSilent() external {
-        silent = true;
-    }
-
-    fallback() external {
-        require(silent, "refused");
-    }
+    function receiveWithAuthorization(address, address, uint256, uint256, uint256, bytes32, uint8, bytes32, bytes32)
+        external {}
 }
