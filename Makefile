@@ -69,7 +69,7 @@ demo: setup  ## replay the sample calls on a local chain and audit them; the las
 test: check forge-test unit brownie-test  ## every check and every test
 
 check: setup  ## format, lint, types, import layers, generated files
-	@echo "== format"  && $(BIN)/ruff format --check --quiet . && $(NODE_BIN)/forge fmt --check
+	@echo "== format"  && $(BIN)/ruff format --check --quiet . && scripts/forge fmt --check
 	@echo "== lint"    && $(BIN)/ruff check --quiet .
 	@echo "== types"   && $(BIN)/mypy
 	@echo "== layers"  && $(BIN)/lint-imports --no-logo
@@ -79,7 +79,7 @@ gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
 	@$(BIN)/python benchmarks/gas.py
 
 forge-test: setup  ## the Solidity tests
-	@echo "== forge" && $(NODE_BIN)/forge test
+	@echo "== forge" && scripts/forge test
 
 unit: setup brownie-env  ## the Python tests
 	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
@@ -93,7 +93,7 @@ build: setup  ## compile the shipped contracts into src/honorarium/artifacts
 format: setup  ## format Python and Solidity, fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
-	@$(NODE_BIN)/forge fmt
+	@scripts/forge fmt
 
 lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in and package.json
 	@$(BIN)/python -m pip install $(PIP_FLAGS) uv

@@ -46,7 +46,7 @@ abstract contract Ledger is Domain, ISessionEscrow {
         Authorization calldata authorization
     ) external {
         if (amount == 0) revert ZeroAmount();
-        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), account, salt));
+        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), token, account, salt));
         _takeAuthorized(token, account, amount, nonce, authorization);
         _credit(token, account, amount);
         emit Deposited(token, account, account, amount);

@@ -5,7 +5,8 @@ import {ITipJar} from "./interfaces/ITipJar.sol";
 import {Authorization, Tokens} from "./libraries/Tokens.sol";
 
 /// @title TipJar: moves tips and records them
-/// @dev No storage and no balance: what a token does in the middle of a payment can only fail that payment.
+/// @dev No storage and no balance: what a token does in the middle of a payment can fail that payment, or, if the token
+/// is made for it, have one arrival recorded twice. Nobody else's money is here to be touched.
 contract TipJar is ITipJar {
     /// @inheritdoc ITipJar
     function tip(address advisor, bytes32 sessionId, address token, uint256 amount, bytes32 memo) external payable {
@@ -32,7 +33,7 @@ contract TipJar is ITipJar {
         Authorization calldata authorization
     ) external {
         _check(tipper, advisor, amount);
-        bytes32 nonce = keccak256(abi.encode(keccak256("Tip"), advisor, sessionId, memo, salt));
+        bytes32 nonce = keccak256(abi.encode(keccak256("Tip"), token, advisor, sessionId, memo, salt));
         Tokens.receiveAuthorized(token, tipper, amount, nonce, authorization);
         Tokens.forward(token, advisor, amount);
         emit Tipped(advisor, tipper, sessionId, token, amount, memo);

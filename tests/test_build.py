@@ -155,7 +155,7 @@ def from_solcx() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def from_forge(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     built = tmp_path_factory.mktemp("forge")
-    forge = ROOT / "node_modules/.bin/forge"
+    forge = ROOT / "scripts/forge"
     paths = shipped_contracts()
     run(forge, "build", "--out", built / "out", "--cache-path", built / "cache", *paths.values())
     return {

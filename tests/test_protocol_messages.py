@@ -134,9 +134,9 @@ def test_a_number_beyond_its_width_is_not_packed(value: Terms, field: str, bits:
         replace(value, **{field: 2**bits}).pack()
 
 
-@given(session_ids, amounts, addresses, addresses, hashes, hashes)
+@given(session_ids, amounts, addresses, addresses, addresses, hashes, hashes)
 def test_nonces_are_what_the_contracts_compute(
-    session_id: Any, amount: Any, account: Any, advisor: Any, memo: Any, salt: Any
+    session_id: Any, amount: Any, token: Any, account: Any, advisor: Any, memo: Any, salt: Any
 ) -> None:
     from eth_abi.abi import encode
 
@@ -145,9 +145,15 @@ def test_nonces_are_what_the_contracts_compute(
 
     assert opening_nonce(session_id) == session_id
     assert top_up_nonce(session_id, amount) == hashed("bytes32 uint80", session_id, amount)
-    assert deposit_nonce(account, salt) == hashed(
-        "bytes32 address bytes32", keccak(b"Deposit"), account, salt
+    assert deposit_nonce(token, account, salt) == hashed(
+        "bytes32 address address bytes32", keccak(b"Deposit"), token, account, salt
     )
-    assert tip_nonce(advisor, session_id, memo, salt) == hashed(
-        "bytes32 address bytes32 bytes32 bytes32", keccak(b"Tip"), advisor, session_id, memo, salt
+    assert tip_nonce(token, advisor, session_id, memo, salt) == hashed(
+        "bytes32 address address bytes32 bytes32 bytes32",
+        keccak(b"Tip"),
+        token,
+        advisor,
+        session_id,
+        memo,
+        salt,
     )

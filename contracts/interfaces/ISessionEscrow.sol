@@ -115,7 +115,7 @@ interface ISessionEscrow is IErrors {
     function deposit(address token, address account, uint256 amount) external payable;
 
     /// @notice The same by EIP-3009, from `account`'s wallet to its own balance; anyone may send it.
-    /// The authorization's nonce is keccak256(abi.encode(keccak256("Deposit"), account, salt)).
+    /// The authorization's nonce is keccak256(abi.encode(keccak256("Deposit"), token, account, salt)).
     function depositWithAuthorization(
         address token,
         address account,

@@ -25,7 +25,7 @@ interface ITipJar is IErrors {
     function tip(address advisor, bytes32 sessionId, address token, uint256 amount, bytes32 memo) external payable;
 
     /// @notice Tips from `tipper`'s wallet by EIP-3009; anyone may send it.
-    /// The authorization's nonce is keccak256(abi.encode(keccak256("Tip"), advisor, sessionId, memo, salt)).
+    /// The authorization's nonce is keccak256(abi.encode(keccak256("Tip"), token, advisor, sessionId, memo, salt)).
     function tipWithAuthorization(
         address tipper,
         address advisor,

@@ -88,7 +88,7 @@ contract ArrivalsTest is Base {
 
     function test_ESC13_an_authorization_that_moves_nothing_is_refused() external {
         SilentAuthorizations silent = new SilentAuthorizations();
-        Authorization memory a = _authorizeAt(silent.DOMAIN_SEPARATOR(), "salt");
+        Authorization memory a = _authorizeAt(address(silent), silent.DOMAIN_SEPARATOR(), "salt");
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.AmountNotReceived.selector, address(silent), DEPOSIT, 0));
         escrow.depositWithAuthorization(address(silent), CLIENT, DEPOSIT, "salt", a);
     }
@@ -277,9 +277,13 @@ contract ArrivalsTest is Base {
         return _typed(separator, message);
     }
 
-    function _authorizeAt(bytes32 separator, bytes32 salt) private view returns (Authorization memory a) {
+    function _authorizeAt(address asked, bytes32 separator, bytes32 salt)
+        private
+        view
+        returns (Authorization memory a)
+    {
         (a.validAfter, a.validBefore) = (time - 1, time + 1);
-        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), CLIENT, salt));
+        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), asked, CLIENT, salt));
         a.signature = _sign(CLIENT_KEY, _authorizationOf(separator, DEPOSIT, nonce));
     }
 }

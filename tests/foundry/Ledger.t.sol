@@ -65,8 +65,8 @@ contract LedgerTest is Base {
         escrow.depositWithAuthorization(address(token), CLIENT, 0, SALT, a);
     }
 
-    function test_anyone_sends_a_deposit_by_eip3009_whose_nonce_binds_account_and_salt() external {
-        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), CLIENT, SALT));
+    function test_anyone_sends_a_deposit_by_eip3009_whose_nonce_binds_token_account_and_salt() external {
+        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), address(token), CLIENT, SALT));
         Authorization memory a = _authorize(CLIENT_KEY, address(escrow), AMOUNT, nonce);
         _expectEvent();
         emit ISessionEscrow.Deposited(address(token), CLIENT, CLIENT, AMOUNT);
@@ -80,7 +80,7 @@ contract LedgerTest is Base {
     }
 
     function test_an_authorization_of_somebody_else_deposits_nothing() external {
-        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), CLIENT, SALT));
+        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), address(token), CLIENT, SALT));
         Authorization memory a;
         (a.validAfter, a.validBefore) = (time - 1, time + 1);
         a.signature = _sign(STRANGER_KEY, _receiveDigest(CLIENT, address(escrow), AMOUNT, a, nonce));

@@ -165,6 +165,14 @@ contract SettlingTest is Base {
         _settle(t, allowed);
     }
 
+    function test_ESC5_a_local_chains_clock_that_runs_backwards_allows_one_unit() external {
+        Terms memory t = _terms();
+        _open(t, DEPOSIT);
+        CHEATS.warp(time - 1 days);
+        _refuses(t, _settlement(t, 2), abi.encodeWithSelector(IErrors.TooManyUnits.selector, 1, 2));
+        _settle(t, 1);
+    }
+
     function test_ESC5_interactions_need_no_time() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);

@@ -158,10 +158,21 @@ contract TipsTest is Base {
         _equal(token.balanceOf(address(jar)), AMOUNT, "left as it was");
     }
 
+    function test_a_signed_tip_is_recorded_in_its_own_token_and_in_no_made_up_one() external {
+        MadeUpToken madeUp = new MadeUpToken();
+        madeUp.pretend(token.DOMAIN_SEPARATOR());
+        Authorization memory a = _authorize(CLIENT_KEY, address(jar), AMOUNT, _nonce());
+        try jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(madeUp), AMOUNT, MEMO, SALT, a) {
+            revert("recorded");
+        } catch (bytes memory why) {
+            require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
+        }
+    }
+
     // ------------------------------------------------------------------ helpers
 
     function _nonce() private view returns (bytes32) {
-        return keccak256(abi.encode(keccak256("Tip"), ADVISOR, SESSION, MEMO, SALT));
+        return keccak256(abi.encode(keccak256("Tip"), address(token), ADVISOR, SESSION, MEMO, SALT));
     }
 
     function _arrived() private view {

@@ -205,11 +205,13 @@ def top_up_nonce(session_id: SessionId, deposit: BaseUnits) -> Hash:
     return Hash(keccak(session_id + word(deposit)))
 
 
-def deposit_nonce(account: Address, salt: Hash) -> Hash:
+def deposit_nonce(token: Address, account: Address, salt: Hash) -> Hash:
     """The nonce of an authorization that fills the account's own balance."""
-    return Hash(keccak(keccak(b"Deposit") + word(account) + salt))
+    return Hash(keccak(keccak(b"Deposit") + word(token) + word(account) + salt))
 
 
-def tip_nonce(advisor: Address, session_id: SessionId, memo: Hash, salt: Hash) -> Hash:
+def tip_nonce(
+    token: Address, advisor: Address, session_id: SessionId, memo: Hash, salt: Hash
+) -> Hash:
     """The nonce of an authorization that tips this advisor for this session with this memo."""
-    return Hash(keccak(keccak(b"Tip") + word(advisor) + session_id + memo + salt))
+    return Hash(keccak(keccak(b"Tip") + word(token) + word(advisor) + session_id + memo + salt))

@@ -93,7 +93,9 @@ class Part:
         """Valid until, salt and signature of the tip."""
         salt = Hash(_digest("tip", self.planned.call))
         valid_before = UnixTime(self.planned.closed_at + QUOTE_HOLDS)
-        nonce = tip_nonce(self.terms.advisor, self.session_id, Hash(bytes(32)), salt)
+        nonce = tip_nonce(
+            self.terms.token, self.terms.advisor, self.session_id, Hash(bytes(32)), salt
+        )
         return (
             valid_before,
             salt,
