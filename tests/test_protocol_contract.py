@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 from eth_abi.abi import decode
 from eth_hash.auto import keccak
 
 from build_vectors import value
-from honorarium.artifacts import artifact
+from conftest import Place
+from honorarium.chain import Node
 from honorarium.errors import ContractError, StepPriceWithoutStep
 from honorarium.ids import Address
 from honorarium.protocol.terms import PACKED_WORDS
@@ -25,82 +19,31 @@ from honorarium.protocol.typed_data import Domain
 from honorarium.units import MAX_UNITS
 from protocol_values import terms_of
 
-ANVIL = Path(__file__).parents[1] / "node_modules" / ".bin" / "anvil"
-CHAIN_ID = 31337
 PACKED = f"({','.join(['bytes32'] * PACKED_WORDS)})"
 ROUND = 100
 """So many random cases travel in one batch."""
 
 
 class Chain:
-    """An Anvil of this file's own, with the escrow on it."""
+    """The escrow on the shared Anvil, asked many things at once."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def batch(self, method: str, parameters: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        body = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            for number, params in enumerate(parameters)
-        ]
-        request = urllib.request.Request(
-            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return sorted(json.load(answer), key=lambda one: int(one["id"]))
-
-    def one(self, method: str, *params: Any) -> Any:
-        return self.batch(method, [params])[0]["result"]
-
-    def deploy(self) -> None:
-        creation = "0x" + artifact("SessionEscrow").bytecode.hex()
-        sender = self.one("eth_accounts")[0]
-        sent = self.one("eth_sendTransaction", {"from": sender, "data": creation})
-        receipt = self.one("eth_getTransactionReceipt", sent)
-        self.escrow = Address(bytes.fromhex(receipt["contractAddress"][2:]))
+    def __init__(self, node: Node, escrow: Address) -> None:
+        self.node, self.escrow = node, escrow
 
     def calls(self, signature: str, arguments: Sequence[bytes]) -> list[bytes]:
         selector = keccak(signature.encode())[:4]
-        to = "0x" + self.escrow.hex()
-        answers = self.batch(
-            "eth_call",
-            [[{"to": to, "data": "0x" + (selector + one).hex()}, "latest"] for one in arguments],
-        )
-        return [bytes.fromhex(answer["result"][2:]) for answer in answers]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+        return self.node.calls((self.escrow, selector + one) for one in arguments)
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--silent"]
-    process = subprocess.Popen(
-        [ANVIL, *options, "--hardfork", "shanghai", "--chain-id", str(CHAIN_ID)]
-    )
-    try:
-        started = Chain(f"http://127.0.0.1:{port}")
-        for _ in range(200):
-            try:
-                started.one("eth_chainId")
-                break
-            except OSError:
-                assert process.poll() is None, "Anvil ended before it answered"
-                time.sleep(0.1)
-        started.deploy()
-        yield started
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def chain(anvil: Place) -> Iterator[Chain]:
+    with Node(anvil.chain.url) as node:
+        yield Chain(node, anvil.manifest.address("SessionEscrow"))
 
 
 @pytest.fixture(scope="module")
 def domain(chain: Chain) -> Domain:
-    return Domain(CHAIN_ID, chain.escrow)
+    return Domain(chain.node.chain_id, chain.escrow)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -155,8 +98,9 @@ def test_a_refusal_of_the_contract_becomes_its_exception(chain: Chain) -> None:
     data = keccak(f"open({PACKED},uint80,bytes,bytes)".encode())[:4] + head + bytes(64)
     call = {"to": "0x" + chain.escrow.hex(), "data": "0x" + data.hex(), "from": "0x" + "00" * 20}
 
-    (answer,) = chain.batch("eth_call", [[call, "latest"]])
-    refused = ContractError.decode(bytes.fromhex(answer["error"]["data"][2:]))
+    with pytest.raises(ContractError) as caught:
+        chain.node.request("eth_call", [call, "latest"])
+    refused = caught.value
 
     assert refused == StepPriceWithoutStep(7)
     assert "step price of 7 base units" in str(refused)
