@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honorarium.client import Meter, NotMetered
+from honorarium.client import Meter, NotMetered, WrongMeterKey
 from honorarium.errors import JournalRefused
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol import Domain, Key, Tariff, Terms
@@ -91,6 +91,21 @@ def test_pauses_do_not_count_and_cannot_overlap() -> None:
     assert running.units(at(505)) == 15
 
 
+def test_time_that_is_no_whole_second_is_refused_and_changes_nothing() -> None:
+    running = meter(Tariff.per_second(1), 10**6)
+    with pytest.raises(JournalRefused, match="whole unix seconds"):
+        running.answer(BEGAN + 1.5)  # type: ignore[arg-type]
+    running.answer(at(0))
+    assert running.read(at(7)).units == 7
+
+
+def test_when_somebody_leaves_no_more_time_counts() -> None:
+    running = meter(Tariff.per_second(1), 10**6)
+    running.answer(at(0))
+    running.leave(at(10))
+    assert running.read(at(500)).units == 10
+
+
 def test_interactions_are_counted_by_hand_and_only_there() -> None:
     counting = meter(Tariff.per_interaction(250), 1000)
     counting.count()
@@ -98,13 +113,13 @@ def test_interactions_are_counted_by_hand_and_only_there() -> None:
     assert counting.read(at(0)).units == 3
     with pytest.raises(NotMetered, match="never counts down"):
         counting.count(-1)
-    with pytest.raises(NotMetered, match="counts seconds"):
+    with pytest.raises(NotMetered, match="bills time"):
         meter(Tariff.per_minute(1), 10).count()
 
 
 def test_a_key_that_is_not_in_the_terms_meters_nothing() -> None:
     other = Key.from_bytes(b"\x08" * 32)
-    with pytest.raises(NotMetered, match=KEY.address.hex()):
+    with pytest.raises(WrongMeterKey, match=KEY.address.hex()):
         Meter(terms(Tariff.per_minute(1)), DOMAIN, other, BaseUnits(10))
 
 

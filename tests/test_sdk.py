@@ -10,7 +10,7 @@ import pytest
 from conftest import Place
 from honorarium.advisor import Advisor
 from honorarium.chain import Contracts, Node, Status, calls
-from honorarium.client import Client, OpenSession
+from honorarium.client import Client, OpenSession, WrongMeterKey
 from honorarium.errors import (
     AlreadyClosing,
     AlreadyRated,
@@ -144,6 +144,16 @@ def test_a_quote_of_somebody_else_is_refused_before_any_money_moves(pair: Pair) 
     forged = Quote.sign(quote.terms, Key.generate(), pair.contracts.escrow)
     with pytest.raises(WrongSignature):
         pair.client.open(forged)
+
+
+def test_a_quote_for_another_meter_is_refused_before_any_money_moves(pair: Pair) -> None:
+    node, token = pair.contracts.node, pair.contracts.default_token()
+    before = calls.token_balance(node, token, pair.client.address)
+    tariff = Tariff.per_minute(PRICE, max_units=10)
+    quote = pair.advisor.quote(pair.client.address, Key.generate().address, tariff)
+    with pytest.raises(WrongMeterKey):
+        pair.client.open(quote)
+    assert calls.token_balance(node, token, pair.client.address) == before
 
 
 def test_a_deposit_below_the_first_unit_is_refused_with_both_numbers(pair: Pair) -> None:

@@ -129,7 +129,7 @@ class LocalChain:
     def start(
         cls,
         *,
-        engine: Engine = "ganache",
+        engine: Engine | None = None,
         directory: Path | None = None,
         port: int | None = None,
         names: Iterable[str] = NAMES,
@@ -137,12 +137,16 @@ class LocalChain:
     ) -> LocalChain:
         """Starts a chain, or goes on with the one in `directory`, on a loopback port.
 
-        `names` are its funded accounts; in the same directory a name has the same key each time.
-        `clock` is the time of the first block (unix seconds); a chain that goes on continues from
-        its last block's. None: this machine's clock.
+        `engine` None: the one that the directory's chain runs on, else Ganache. `names` are its
+        funded accounts; in the same directory a name has the same key each time. `clock` is the
+        time of the first block (unix seconds), None: this machine's clock; a chain that goes on
+        continues from its last block's.
 
         Raises EngineMissing, ChainInUse, DirectoryNotOurs, ChainNotStarted.
         """
+        if engine is None:
+            held = _read(directory) if directory is not None else None
+            engine = held.engine if held is not None else "ganache"
         if engine not in get_args(Engine):
             raise ChainNotStarted(engine, f"the engines are {' and '.join(get_args(Engine))}", "")
         program = _program(engine)

@@ -26,8 +26,8 @@ class AuditPlaceUnclear(InputError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(
-            f"{reason}; give either --rpc URL, a node that runs, or --chain DIR, the output folder "
-            "of a replay"
+            f"{reason}; give either --rpc URL, a node that runs, or --chain DIR, the folder of a "
+            "replay or of `honorarium chain`"
         )
 
 
@@ -38,7 +38,9 @@ def audit(
     chain: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="A replay's output folder: its chain is started, and stopped again."
+            metavar="DIR",
+            help="A folder of `honorarium replay --out` or `honorarium chain --dir`: its chain is "
+            "started, and stopped again.",
         ),
     ] = None,
     manifest: Annotated[
@@ -100,9 +102,10 @@ def _place(
         raise AuditPlaceUnclear(reason)
     loaded = Manifest.load(manifest) if manifest is not None else None
     if chain is not None:
-        home = chain / "chain"
-        if not (home / "chain.json").is_file():
-            raise AuditPlaceUnclear(f"{home} holds no chain")
+        # A replay's chain has a folder of its own in it; `honorarium chain` uses the whole.
+        home = next((f for f in (chain / "chain", chain) if (f / "chain.json").is_file()), None)
+        if home is None:
+            raise AuditPlaceUnclear(f"{chain} holds no chain (did it run on another node?)")
         loaded = loaded or Manifest.load(chain / "manifest.json")
         console.print("starting the chain ...")
         node = Node(stack.enter_context(LocalChain.start(directory=home)).url)

@@ -11,13 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from honorarium.chain import Engine, LocalChain, Node
-from honorarium.chain import deploy as deploy_contracts
+from honorarium.chain import Contracts, DirectoryNotOurs, LocalChain, Node, find
 from honorarium.chain.deploy import Manifest, shown
+from honorarium.chain.local import Engine
 
 
 def chain(
-    engine: Annotated[Engine, typer.Option(help="The program that makes the blocks.")] = "ganache",
+    engine: Annotated[
+        Engine | None,
+        typer.Option(help="The program that makes the blocks (new chains: ganache)."),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where it listens, on loopback.")
     ] = 8545,
@@ -26,7 +29,10 @@ def chain(
         typer.Option("--dir", help="Where it lives, to go on later. Without: gone when it stops."),
     ] = None,
     deploy: Annotated[
-        bool, typer.Option("--deploy", help="Put the contracts on it, TestUSD included.")
+        bool,
+        typer.Option(
+            "--deploy", help="Put the contracts on it, and test tokens into the accounts."
+        ),
     ] = False,
 ) -> None:
     """Run a local chain with funded, named accounts until Ctrl-C.
@@ -34,18 +40,21 @@ def chain(
     Example: honorarium chain --dir build/chain --deploy
     """
     console = Console()
+    if directory is not None and (directory / "replay.json").exists():
+        raise DirectoryNotOurs(directory, f"a replay keeps its chain in {directory / 'chain'}")
     for end in (signal.SIGINT, signal.SIGTERM):
         signal.signal(end, _leave)
     with LocalChain.start(engine=engine, directory=directory, port=port) as running:
         with Node(running.url) as node:
             manifest = None
             if deploy:
-                manifest = deploy_contracts(node, running.accounts["operator"], test_token=True)
+                Contracts.deploy(running)
+                manifest = find(node)
                 if directory is not None:
                     manifest.save(directory / "manifest.json")
             _show(console, running, node, manifest)
         code = running.wait()
-    console.print(f"[red]{engine} ended by itself with {code}[/]")
+    console.print(f"[red]{running.engine} ended by itself with {code}[/]")
     raise typer.Exit(2)
 
 
@@ -60,13 +69,11 @@ def _show(console: Console, running: LocalChain, node: Node, manifest: Manifest 
     facts.add_row("latest block", f"{node.block().number:,}")
     console.print(facts, highlight=False)
 
-    accounts = Table(title="Accounts, for this chain alone: never use these keys elsewhere")
-    accounts.add_column("name")
-    accounts.add_column("address", no_wrap=True)
-    accounts.add_column("key", overflow="fold")
+    console.print("\n[bold]Accounts and keys[/], for this chain alone: never use them elsewhere")
     for name, key in running.accounts.items():
-        accounts.add_row(name, shown(key.address), "0x" + key.secret().hex())
-    console.print(accounts, highlight=False)
+        # Lines, not a table: whoever copies a key gets all of it.
+        console.print(f"  [bold]{name:<9}[/] {shown(key.address)}", highlight=False)
+        console.print(f"            0x{key.secret().hex()}", highlight=False, soft_wrap=True)
 
     if manifest is not None:
         console.print(contracts_table(manifest), highlight=False)

@@ -21,7 +21,6 @@ from rich.progress import (
 from rich.table import Table
 
 from honorarium.replay import load_tariffs, plan_calls, run, set_up, write_outcome
-from honorarium.units import format_amount
 
 DECIMALS = 6  # of TestUSD
 
@@ -65,13 +64,16 @@ def replay(
             f"{totals.phantom:,} phantom, {totals.refused:,} refused",
             highlight=False,
         )
-        console.print("starting the chain, deploying, giving everybody their tokens ...")
+        if not totals.calls:
+            console.print("[yellow]no call matches: look at --date and --limit[/]")
+        doing = "starting a chain in " + str(out) if rpc is None else "using " + rpc
+        console.print(f"{doing}: contracts, then tokens for every client ...", highlight=False)
         with set_up(out, plan, rpc) as ready:
             if ready.done:
-                console.print(f"going on after step {ready.done:,}", highlight=False)
-            with _bar(console, "replaying") as progress:
+                console.print(f"going on: {ready.done:,} transactions are done", highlight=False)
+            with _bar(console, "transactions") as progress:
                 pace = run(ready, progress)
-            with _bar(console, "reading back") as progress:
+            with _bar(console, "blocks read") as progress:
                 summary = write_outcome(ready, out, pace, progress)
     _show(console, out, summary)
 
@@ -98,7 +100,9 @@ def _show(console: Console, out: Path, summary: dict[str, Any]) -> None:
     table.add_column(justify="right")
     for name in ("deposits", "fees", "platform_fees", "refunds", "tips"):
         note = " (made up)" if name in summary["made_up"] else ""
-        table.add_row(name.replace("_", " ") + note, format_amount(summary[name], DECIMALS))
+        whole, part = divmod(summary[name], 10**DECIMALS)
+        amount = f"{whole:,}.{part:0{DECIMALS}} tUSD"
+        table.add_row(name.replace("_", " ") + note, amount)
     table.add_row("ratings (made up)", f"{summary['ratings']:,}")
     table.add_row("calls cut at max_units", f"{summary['capped']:,}")
     table.add_row("gas", f"{summary['gas']:,}")

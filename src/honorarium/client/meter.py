@@ -1,12 +1,13 @@
 """The meter on the client's side: counts units from a journal, and signs what it counted.
 
-It has no clock: every moment is passed in, in unix seconds. What it signs never exceeds what the
-deposit pays for, because a later top-up would make such a voucher worth more.
+It has no clock: every moment is passed in, in whole unix seconds. What it signs never exceeds what
+the deposit pays for, because a later top-up would make such a voucher worth more.
 """
 
 from __future__ import annotations
 
 from honorarium.errors import InputError
+from honorarium.ids import Address
 from honorarium.protocol.journal import Entry, EntryKind, Journal, billable_seconds
 from honorarium.protocol.keys import Key
 from honorarium.protocol.messages import Voucher
@@ -21,7 +22,20 @@ class NotMetered(InputError):
 
     def __init__(self, units: int, funded: int, reason: str) -> None:
         self.units, self.funded, self.reason = units, funded, reason
-        super().__init__(f"a reading of {units} units is not signed: {reason}")
+        super().__init__(
+            f"not metered ({units} more): {reason}" if units else f"nothing is signed: {reason}"
+        )
+
+
+class WrongMeterKey(InputError):
+    """Terms that another key meters."""
+
+    def __init__(self, own: Address, named: Address) -> None:
+        self.own, self.named = own, named
+        super().__init__(
+            f"these terms are metered by 0x{named.hex()}, and the key at hand is 0x{own.hex()}; "
+            "use the key that was named to the advisor, or ask for a quote that names this one"
+        )
 
 
 class Meter:
@@ -33,7 +47,7 @@ class Meter:
 
     def __init__(self, terms: Terms, domain: Domain, key: Key, deposit: BaseUnits) -> None:
         if key.address != terms.meter_key:
-            raise NotMetered(0, 0, f"the terms' meter key is 0x{terms.meter_key.hex()}")
+            raise WrongMeterKey(key.address, terms.meter_key)
         self.terms, self.deposit = terms, deposit
         self._domain, self._key = domain, key
         self.journal = Journal(terms.session_id(domain))
@@ -51,36 +65,42 @@ class Meter:
                 high = middle - 1
         return low
 
-    def answer(self, at: UnixTime) -> None:
+    def answer(self, at: int) -> None:
         """The advisor answers: from here on it counts. Raises JournalRefused."""
         self._note(EntryKind.ANSWERED, at)
 
-    def pause(self, at: UnixTime) -> None:
+    def pause(self, at: int) -> None:
         """Stops counting. Raises JournalRefused."""
         self._note(EntryKind.PAUSED, at)
 
-    def resume(self, at: UnixTime) -> None:
+    def resume(self, at: int) -> None:
         """Counts again. Raises JournalRefused."""
         self._note(EntryKind.RESUMED, at)
+
+    def leave(self, at: int) -> None:
+        """Somebody asked to close: no more time counts. Raises JournalRefused."""
+        self._note(EntryKind.LEFT, at)
 
     def count(self, interactions: int = 1) -> None:
         """Adds interactions, for a tariff without time. Raises NotMetered."""
         if self.terms.tariff.unit_seconds:
-            raise NotMetered(interactions, self.funded_units, "this tariff counts seconds")
+            raise NotMetered(
+                interactions, self.funded_units, "this tariff bills time; answer starts it"
+            )
         if interactions < 0:
             raise NotMetered(interactions, self.funded_units, "a meter never counts down")
         self._counted += interactions
 
-    def units(self, at: UnixTime) -> int:
+    def units(self, at: int) -> int:
         """The reading at this moment: started units whole, stopped at what is funded."""
         if self.terms.tariff.unit_seconds:
-            seconds = billable_seconds(self.journal.entries, at)
+            seconds = billable_seconds(self.journal.entries, UnixTime(at))
             counted = self.terms.tariff.units_for(seconds)
         else:
             counted = self._counted
         return min(counted, self.funded_units)
 
-    def read(self, at: UnixTime) -> SignedVoucher:
+    def read(self, at: int) -> SignedVoucher:
         """The reading at this moment, signed.
 
         Raises NotMetered if nothing counted yet: there is nothing to sign.
@@ -91,5 +111,5 @@ class Meter:
         voucher = Voucher(self.journal.session_id, units, self.journal.head)
         return SignedVoucher.sign(voucher, self._key, self._domain)
 
-    def _note(self, kind: EntryKind, at: UnixTime) -> None:
-        self.journal.append(Entry(at, kind))
+    def _note(self, kind: EntryKind, at: int) -> None:
+        self.journal.append(Entry(UnixTime(at), kind))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from honorarium.chain import Contracts, calls
-from honorarium.client.meter import Meter
+from honorarium.client.meter import Meter, WrongMeterKey
 from honorarium.errors import SessionNotOpen
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.keys import Key
@@ -42,11 +42,14 @@ class Client:
         `deposit` in base units; None: the fee for all units of the tariff, or the smallest deposit
         if the tariff has no cap. Tokens are approved on the way, for exactly the deposit.
 
-        Raises WrongSignature for a quote that the advisor's key did not sign, and whatever the
-        contract refuses, with its numbers (QuoteExpired, DepositTooSmall, SessionExists, ...).
+        Raises WrongSignature for a quote that the advisor's key did not sign, WrongMeterKey for one
+        that names another meter key than this client's, and whatever the contract refuses, with its
+        numbers (QuoteExpired, DepositTooSmall, SessionExists, ...); the approval stays then.
         """
         terms, escrow = quote.terms, self._contracts.escrow
         quote.verify(escrow)
+        if terms.meter_key != self.meter_key.address:
+            raise WrongMeterKey(self.meter_key.address, terms.meter_key)
         if deposit is None:
             cap = terms.tariff.max_units
             deposit = terms.tariff.fee(cap) if cap else terms.smallest_deposit()
@@ -82,11 +85,14 @@ class Client:
         session.meter.deposit = BaseUnits(deposit)
 
     def leave(self, session: OpenSession) -> None:
-        """Asks to close. After the terms' close_grace anybody may finalize: the rest comes back.
+        """Asks to close, and stops the meter: the chain counts no more time either.
+
+        After the terms' close_grace anybody may finalize, and the rest of the deposit comes back.
 
         Raises AlreadyClosing, SessionNotOpen.
         """
         self._act(calls.request_close(session.terms, self.address))
+        session.meter.leave(self._contracts.now())
 
     def finalize(self, session: OpenSession) -> None:
         """Ends a session whose grace is over. Raises GraceRunning, NotClosing, SessionNotOpen."""

@@ -176,7 +176,7 @@ class SessionExists(ContractError):
     def sentence(self) -> str:
         return (
             f"{session(self.session_id)} was opened already, or its quote was revoked, and these "
-            "terms never open again; ask the advisor for a quote with another salt"
+            "terms never open again; ask the advisor for a new quote"
         )
 
 
@@ -314,7 +314,8 @@ class TooManyUnits(ContractError):
     def sentence(self) -> str:
         return (
             f"the voucher states {self.given} units, but the time since the session opened allows "
-            f"{self.allowed}; settle it later, or bring a voucher of {self.allowed} units or fewer"
+            f"{self.allowed}; bring a voucher of at most {self.allowed}, or wait, unless somebody "
+            "asked to close: then no more time counts"
         )
 
 
@@ -451,13 +452,14 @@ class BalanceTooSmall(ContractError):
     def sentence(self) -> str:
         return (
             f"the balance of {named(self.account)} in the escrow is {self.available} base units, "
-            f"and {self.needed} are needed; deposit {max(0, self.needed - self.available)} more"
+            f"and {self.needed} are needed: {max(0, self.needed - self.available)} are missing; "
+            "take less, or deposit more"
         )
 
 
 class ZeroAmount(ContractError):
     def sentence(self) -> str:
-        return "the amount is 0, which is taken for a mistake; name the amount to move"
+        return "the amount is 0: there is nothing to move; name an amount above 0"
 
 
 class InvalidRecipient(ContractError):

@@ -60,6 +60,8 @@ class Entry:
     note: Hash = ZERO_HASH
 
     def __post_init__(self) -> None:
+        if type(self.at) is not int:
+            raise JournalRefused(f"{self.kind.text} at {self.at!r}", "give whole unix seconds")
         if not 0 <= self.at < _END_OF_TIME:
             raise ValueError(f"the time of an entry is 0 to {_END_OF_TIME - 1}, not {self.at}")
         if len(self.note) != 32:
@@ -203,10 +205,11 @@ class Journal:
         Raises JournalRefused, and stays as it was, if the entry is earlier than the last one or
         cannot follow it.
         """
+        head = Hash(keccak(self._head + entry.struct_hash()))
         self._course.step(entry)
         self._entries.append(entry)
-        self._head = Hash(keccak(self._head + entry.struct_hash()))
-        return self._head
+        self._head = head
+        return head
 
     def to_json_lines(self) -> str:
         """The journal as a file: a line that names the session, then a line an entry."""

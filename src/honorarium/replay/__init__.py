@@ -22,17 +22,26 @@ from honorarium.replay.plan import (
     plan_calls,
 )
 from honorarium.replay.run import Pace, StepFailed, run
-from honorarium.replay.stage import NoOperator, OtherReplay, Ready, set_up
+from honorarium.replay.stage import (
+    FolderUnusable,
+    NoOperator,
+    OtherChain,
+    OtherReplay,
+    Ready,
+    set_up,
+)
 from honorarium.replay.tariffs import ServiceTariff, TariffFileError, Tariffs, load_tariffs
 
 __all__ = [
     "Call",
     "CallsFileError",
+    "FolderUnusable",
     "JournalNote",
     "Kind",
     "MadeUp",
     "NoOperator",
     "NotAsPlanned",
+    "OtherChain",
     "OtherReplay",
     "Pace",
     "PhantomRow",

@@ -48,6 +48,7 @@ SESSION_COLUMNS: Final = (
     "refund",
 )
 _RECEIPTS_AT_ONCE: Final = 200
+_SPEED: Final = ("seconds", "transactions_per_second", "ratio_to_chain")
 
 
 class NotAsPlanned(ChainError):
@@ -92,12 +93,11 @@ def write_outcome(
             "tips": found.tips,
             "ratings": found.ratings,
             "gas": found.gas,
-            "seconds": round(pace.seconds, 3),
+            **_speed(folder, pace),
             "made_up": ["ratings", "tips"],
             "shifted_days": ready.state.days,
             "transactions": ready.plan.count_steps(),
-            "transactions_per_second": round(pace.per_second, 2),
-            "ratio_to_chain": round(pace.of_chain, 3),
+            "decimals": ready.plan.decimals,
             "token": to_checksum_address(ready.stage.token.contract),
             "notes": [
                 {"call": call, "line": line, "note": note}
@@ -106,6 +106,15 @@ def write_outcome(
         }
     write_whole(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _speed(folder: Path, pace: Pace) -> dict[str, float]:
+    """How fast the last run was that had anything to do."""
+    if not pace.steps and (folder / SUMMARY).exists():
+        known = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        return {name: known[name] for name in _SPEED if name in known}
+    figures = (round(pace.seconds, 3), round(pace.per_second, 2), round(pace.of_chain, 3))
+    return dict(zip(_SPEED, figures, strict=True))
 
 
 class _Found:

@@ -196,6 +196,11 @@ class Plan:
         self._store.close()
 
     @property
+    def decimals(self) -> int:
+        """Of the token in which prices and sums are given."""
+        return self._tariffs.decimals
+
+    @property
     def days(self) -> int:
         """By how many whole days all times are later than recorded."""
         return self._days

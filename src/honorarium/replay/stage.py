@@ -18,7 +18,7 @@ from typing import Final
 
 from honorarium.chain import LocalChain, Manifest, Node, Sender, attach, calls, deploy
 from honorarium.chain.node import to_hex
-from honorarium.errors import ChainError, ClockNotSettable, InputError
+from honorarium.errors import ChainError, InputError
 from honorarium.ids import Address
 from honorarium.protocol.keys import Key
 from honorarium.protocol.typed_data import Domain
@@ -49,6 +49,26 @@ class OtherReplay(InputError):
         )
 
 
+class OtherChain(InputError):
+    """The folder's replay plays on another chain than the one that is named now."""
+
+    def __init__(self, folder: Path, own: bool) -> None:
+        self.folder, self.own = folder, own
+        super().__init__(
+            f"the replay in {folder} plays on a chain of its own in this folder; leave out --rpc"
+            if own
+            else f"the replay in {folder} plays on a node; give its --rpc"
+        )
+
+
+class FolderUnusable(InputError):
+    """Nothing can be written where the results are wanted."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(f"{folder} cannot take the results: {reason}; give another --out")
+
+
 class NoOperator(ChainError):
     """Nobody on this chain can pay for the transactions."""
 
@@ -65,6 +85,7 @@ class State:
     """What a replay must remember. `first_nonce` is the operator's first step's; None before."""
 
     plan: str
+    own_chain: bool  # in the folder, and not at a node that somebody named
     days: int
     first_block: int
     mint_nonce: int
@@ -77,6 +98,8 @@ class State:
             return cls(**json.loads((folder / STATE).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except (ValueError, TypeError) as error:
+            raise FolderUnusable(folder, f"its {STATE} is not readable ({error})") from error
 
     def save(self, folder: Path) -> None:
         """Writes whole or not at all."""
@@ -118,13 +141,18 @@ def set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
 
     Raises OtherReplay, ClockNotSettable, NoOperator, and what the chain room raises.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderUnusable(folder, error.strerror or str(error)) from error
     state = State.load(folder)
     if state is not None and state.plan != plan.fingerprint:
         raise OtherReplay(folder, plan.fingerprint, state.plan)
+    if state is not None and state.own_chain != (rpc is None):
+        raise OtherChain(folder, state.own_chain)
     if rpc is not None:
         with Node(rpc) as node:
-            yield _ready(folder, plan, node, _operator(node), state)
+            yield _ready(folder, plan, node, _operator(node), state, own=False)
     else:
         first = plan.first_at
         clock = None if first is None else UnixTime(first - SETTING_UP)
@@ -133,10 +161,13 @@ def set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
             LocalChain.start(directory=folder / CHAIN, names=names, clock=clock) as chain,
             Node(chain.url) as node,
         ):
-            yield _ready(folder, plan, node, chain.accounts["operator"], state)
+            operator = chain.accounts["operator"]
+            yield _ready(folder, plan, node, operator, state, own=True)
 
 
-def _ready(folder: Path, plan: Plan, node: Node, operator: Key, state: State | None) -> Ready:
+def _ready(
+    folder: Path, plan: Plan, node: Node, operator: Key, state: State | None, *, own: bool
+) -> Ready:
     sender = Sender(node, operator)
     if state is None:
         latest = node.block()
@@ -146,7 +177,8 @@ def _ready(folder: Path, plan: Plan, node: Node, operator: Key, state: State | N
         node.set_time(UnixTime(max(latest.timestamp + 1, (first or 0) - SETTING_UP)))
         manifest = deploy(node, operator, test_token=True)
         manifest.save(folder / MANIFEST)
-        state = State(plan.fingerprint, days, latest.number + 1, _nonce(node, operator), None)
+        first_block, nonce = latest.number + 1, _nonce(node, operator)
+        state = State(plan.fingerprint, own, days, first_block, nonce, None)
         state.save(folder)
     else:
         manifest = Manifest.load(folder / MANIFEST)
@@ -222,6 +254,3 @@ def _operator(node: Node) -> Key:
     gift = {"from": accounts[0], "to": to_hex(key.address), "value": hex(amount)}
     node.request("eth_sendTransaction", [gift])
     return key
-
-
-__all__ = ["ClockNotSettable", "NoOperator", "OtherReplay", "Ready", "State", "set_up"]

@@ -115,7 +115,7 @@ def load_tariffs(path: Path, decimals: int = 6) -> Tariffs:
     try:
         content = tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
-        raise TariffFileError(path, "there is no such file") from None
+        raise TariffFileError(path, "there is no such file; name one with --tariffs") from None
     except OSError as error:
         raise TariffFileError(path, f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
