@@ -167,7 +167,7 @@ def test_a_chain_in_the_foreground_shows_what_is_needed_and_stops_in_good_order(
             assert node.genesis_hash == manifest.genesis_hash
             assert to_hex(node.genesis_hash) in printed
         for name in ("operator", "advisor", "client", "payer", "platform"):
-            assert re.search(rf"{name} .*0x[0-9a-fA-F]{{40}} .*0x[0-9a-f]{{64}}", printed)
+            assert re.search(rf"{name}\s+0x[0-9a-fA-F]{{40}}\s+0x[0-9a-f]{{64}}\n", printed)
         assert shown(manifest.address("SessionEscrow")) in printed
         running.send_signal(end)
         assert running.wait(30) == 0

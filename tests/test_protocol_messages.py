@@ -13,9 +13,11 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honorarium.ids import Address
+from honorarium.errors import FieldNotUsable
+from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.messages import (
     Message,
+    Voucher,
     deposit_nonce,
     opening_nonce,
     tip_nonce,
@@ -130,8 +132,36 @@ def test_every_field_of_the_terms_changes_the_id(
 )
 @given(value=terms)
 def test_a_number_beyond_its_width_is_not_packed(value: Terms, field: str, bits: int) -> None:
-    with pytest.raises(OverflowError):
+    with pytest.raises(FieldNotUsable):
         replace(value, **{field: 2**bits}).pack()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("client", b"\x01" * 21),
+        ("client", "0x" + "01" * 20),
+        ("advisor", b""),
+        ("context", b"\x01" * 31),
+        ("salt", -1),
+        ("salt", 1.0),
+        ("fee_bps", True),
+    ],
+)
+@given(terms_value=terms)
+def test_a_value_of_another_kind_or_width_gives_no_digest(
+    terms_value: Terms, field: str, value: Any
+) -> None:
+    broken = replace(terms_value, **{field: value})
+    with pytest.raises(FieldNotUsable):
+        broken.struct_hash()
+    with pytest.raises(FieldNotUsable):
+        broken.pack()
+
+
+def test_a_reading_beyond_32_bits_is_never_signed() -> None:
+    with pytest.raises(FieldNotUsable, match="units of Voucher is 4294967296"):
+        Voucher(SessionId(bytes(32)), 2**32, Hash(bytes(32))).struct_hash()
 
 
 @given(session_ids, amounts, addresses, addresses, addresses, hashes, hashes)

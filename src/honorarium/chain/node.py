@@ -6,7 +6,8 @@ itself, because not everything may be. Not for several threads at once: give eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -24,7 +25,14 @@ from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 Block = int | Literal["latest", "pending", "earliest"]
 
-_SILENCE: Final = (requests.RequestException, Web3Exception, ValueError, TypeError, KeyError)
+_SILENCE: Final = (
+    requests.RequestException,
+    Web3Exception,
+    ValueError,
+    TypeError,
+    KeyError,
+    RecursionError,
+)
 """How it shows that no usable answer came: no connection, an error of HTTP, no JSON-RPC."""
 
 BATCH: Final = 200
@@ -125,7 +133,8 @@ class Node:
         message = str(error.get("message", ""))
         if (reason := _revert_data(message, error.get("data"))) is not None:
             raise ContractError.decode(reason)
-        raise NodeError(method, int(error.get("code", 0)), message)
+        code = error.get("code", 0)
+        raise NodeError(method, code if isinstance(code, int) else 0, message)
 
     # ------------------------------------------------------------------ what it is
 
@@ -196,6 +205,39 @@ class Node:
                     raise
                 raise ClockNotSettable(self.client, time, self.block().timestamp) from error
         self._not_before = time
+
+    @contextmanager
+    def exact_blocks(self) -> Iterator[Callable[[UnixTime, Callable[[], None]], None]]:
+        """Gives `at(time, send)`: what `send` sends is in a block of exactly this time.
+
+        Between `set_time` and the block Ganache's clock runs on, however long this program or the
+        machine pauses; so its miner is stopped meanwhile, and every block mined by hand. Raises
+        ClockNotSettable as `set_time` does.
+        """
+        if self._clock != "ganache":
+
+            def set_and_send(time: UnixTime, send: Callable[[], None]) -> None:
+                self.set_time(time)
+                send()
+
+            yield set_and_send
+            return
+
+        def send_and_mine(time: UnixTime, send: Callable[[], None]) -> None:
+            self.set_time(time)
+            send()
+            self.request("evm_mine", [time])
+
+        self.request("miner_stop")
+        try:
+            yield send_and_mine
+        finally:
+            self.request("miner_start")
+
+    def run_miner(self) -> None:
+        """Starts a Ganache's miner again that `exact_blocks` of a killed program left stopped."""
+        if self._clock == "ganache":
+            self.request("miner_start")
 
     @cached_property
     def _clock(self) -> str:

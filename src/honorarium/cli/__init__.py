@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib.metadata import version
 from typing import Annotated
 
@@ -60,4 +61,8 @@ def main() -> None:
         console = Console(stderr=True)
         console.print(f"[bold red]{type(error).__name__}[/]:", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except Exception:
+        # Not foreseen, so with all that helps to mend it; 1 would mean that something was found.
+        traceback.print_exc()
         sys.exit(2)

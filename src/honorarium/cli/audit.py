@@ -115,7 +115,22 @@ def _place(
     if loaded is None:
         return node, find(node)
     attach(node, loaded)
+    _must_begin_early_enough(node, loaded)
     return node, loaded
+
+
+def _must_begin_early_enough(node: Node, manifest: Manifest) -> None:
+    """The manifest comes from whoever is audited: it must not hide what happened before."""
+    before = manifest.block - 1
+    if before < 0:
+        return
+    for name in ("SessionEscrow", "TipJar"):
+        later = before > node.block().number
+        if later or node.code(manifest.contracts[name].address, before):
+            raise AuditPlaceUnclear(
+                f"the manifest says that the contracts came in block {manifest.block}, and {name} "
+                f"{'is not that late' if later else f'was there in block {before} already'}"
+            )
 
 
 class _Bars:

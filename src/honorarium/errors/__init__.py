@@ -2,7 +2,7 @@
 
 HonorariumError
 ├── InputError          what was handed in cannot be used
-│   ├── AmountNotExact, BadSignature, WrongSignature
+│   ├── AmountNotExact, FieldNotUsable, BadSignature, WrongSignature
 │   └── JournalRefused, JournalChanged
 ├── ContractError       a contract refused: one class for each error that the contracts declare
 │   ├── DepositTooSmall, SessionNotOpen, ...      SessionEscrow and TipJar
@@ -20,6 +20,7 @@ message says what was wrong and what to do.
 from honorarium.errors.base import (
     AmountNotExact,
     BadSignature,
+    FieldNotUsable,
     HonorariumError,
     InputError,
     JournalChanged,
@@ -149,6 +150,7 @@ __all__ = [
     "ERC2612ExpiredSignature",
     "ERC2612InvalidSigner",
     "FateUnknown",
+    "FieldNotUsable",
     "GraceOutOfRange",
     "GraceRunning",
     "HighS",

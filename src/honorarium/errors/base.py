@@ -33,6 +33,15 @@ class AmountNotExact(InputError):
         )
 
 
+class FieldNotUsable(InputError):
+    """A value that the field of a signed message has no room for, or that is of another kind."""
+
+    def __init__(self, message: str, field: str, given: object, wanted: str) -> None:
+        self.message, self.field, self.given, self.wanted = message, field, given, wanted
+        shown = "0x" + given.hex() if isinstance(given, bytes) else repr(given)
+        super().__init__(f"{field} of {message} is {shown}; it must be {wanted}")
+
+
 class BadSignature(InputError):
     """Bytes that are no signature, or not one that counts."""
 

@@ -63,6 +63,8 @@ class Key:
     @classmethod
     def from_bytes(cls, secret: bytes) -> Key:
         """A key of 32 secret bytes. Raises ValueError if they are no key of the curve."""
+        if len(secret) != 32:
+            raise ValueError(f"a private key has 32 bytes, not {len(secret)}")
         private = PrivateKey(secret)
         return cls(private, address_of(private.public_key))
 
@@ -90,6 +92,8 @@ def address_of(public: PublicKey) -> Address:
 def recover(digest: bytes, signature: Signature) -> Address:
     """Whose signature this is over `digest`. Raises BadSignature if it is nobody's."""
     data = signature.r + signature.s + bytes((signature.y_parity,))
+    if int.from_bytes(signature.s, "big") > HALF_ORDER:
+        raise BadSignature(data, "its s is above half the curve's order")
     try:
         return address_of(PublicKey.from_signature_and_message(data, digest, hasher=None))
     except Exception as error:

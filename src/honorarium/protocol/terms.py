@@ -86,8 +86,9 @@ class Terms:
     def pack(self) -> tuple[bytes, ...]:
         """The seven words that travel in calldata and stand in the log (PackedTerms in Terms.sol).
 
-        Raises OverflowError if a number is beyond the width that its type gives it.
+        Raises FieldNotUsable if a value has no room in its field.
         """
+        self.struct_hash()
         t = self.tariff
         return (
             self.client + _bits((t.connect_fee, 80), (self.fee_bps, 16)),

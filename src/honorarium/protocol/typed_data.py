@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from eth_hash.auto import keccak
 
+from honorarium.errors import FieldNotUsable
 from honorarium.ids import Address, Hash
 
 NAME: Final = "Honorarium"
@@ -98,6 +99,33 @@ def encode_type(name: str) -> str:
 TYPEHASH: Final = {name: keccak(encode_type(name).encode()) for name in TYPES}
 
 
+def _room(kind: str) -> tuple[bool, int, str]:
+    """Whether a field is a number; the first one too large, or its length; and that in words."""
+    if kind.startswith("uint"):
+        bits = int(kind[4:])
+        return True, 1 << bits, f"a whole number from 0 to 2^{bits} - 1"
+    length = 20 if kind == "address" else 32
+    return False, length, f"{length} bytes"
+
+
+_ROOM: Final = {
+    name: tuple((field, *_room(kind)) for kind, field in fields) for name, fields in TYPES.items()
+}
+
+
+def check(name: str, values: tuple[int | bytes, ...]) -> None:
+    """Raises FieldNotUsable for a value that the type's field has no room for.
+
+    A value that is too wide would hash to a digest that no contract ever computes.
+    """
+    for (field, number, limit, wanted), value in zip(_ROOM[name], values, strict=True):
+        if number:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
+                raise FieldNotUsable(name, field, value, wanted)
+        elif not isinstance(value, bytes) or len(value) != limit:
+            raise FieldNotUsable(name, field, value, wanted)
+
+
 def word(value: int | bytes) -> bytes:
     """One 32-byte word of EIP-712 encodeData: a number or an address to the right, a hash as it is.
 
@@ -109,7 +137,8 @@ def word(value: int | bytes) -> bytes:
 
 
 def struct_hash(name: str, *values: int | bytes) -> bytes:
-    """EIP-712 hashStruct; nested structs are handed in as their hashes."""
+    """EIP-712 hashStruct; nested structs are handed in as their hashes. Raises FieldNotUsable."""
+    check(name, values)
     return keccak(TYPEHASH[name] + b"".join(map(word, values)))
 
 

@@ -12,15 +12,17 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from eth_utils.address import to_checksum_address
 
 from honorarium.chain import collect, receipts
-from honorarium.errors import ChainError
-from honorarium.ids import Hash
+from honorarium.errors import ChainError, FateUnknown
 from honorarium.protocol.events import (
+    CloseRequested,
     Event,
     Rated,
     SessionClosed,
@@ -73,8 +75,8 @@ def write_outcome(
     Each file is written whole or not at all. Raises NotAsPlanned.
     """
     with closing(_Found()) as found:
-        found.gas = _read_chain(ready, found, progress)
-        fees, platform_fees, deposits = _write_sessions(ready, folder, found)
+        _read_chain(ready, found, progress)
+        sums = _write_sessions(ready, folder, found)
         _write_table(folder / REFUSED, ("call", "line", "reason"), ready.plan.refused())
         totals = ready.plan.totals
         summary: dict[str, Any] = {
@@ -86,13 +88,13 @@ def write_outcome(
             "phantom": totals.phantom,
             "refused": totals.refused,
             "capped": totals.capped,
-            "deposits": deposits,
-            "fees": fees,
-            "platform_fees": platform_fees,
-            "refunds": deposits - fees,
-            "tips": found.tips,
-            "ratings": found.ratings,
-            "gas": found.gas,
+            "deposits": sums.deposits,
+            "fees": sums.fees,
+            "platform_fees": sums.platform_fees,
+            "refunds": sums.deposits - sums.fees,
+            "tips": sums.tips,
+            "ratings": sums.ratings,
+            "gas": sums.gas,
             **_speed(folder, pace),
             "made_up": ["ratings", "tips"],
             "shifted_days": ready.state.days,
@@ -117,6 +119,20 @@ def _speed(folder: Path, pace: Pace) -> dict[str, float]:
     return dict(zip(_SPEED, figures, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class _OnChain:
+    """What the log says of one session. Amounts in base units, times in unix seconds."""
+
+    deposit: int
+    opened: int
+    closed: int | None
+    units: int
+    earned: int
+    score: int
+    tips: int
+    gas: int
+
+
 class _Found:
     """What the log said of each session, in a temporary file of SQLite: memory stays flat.
 
@@ -129,107 +145,159 @@ class _Found:
         self._db.execute("BEGIN")
         self._db.execute(
             "CREATE TABLE found (id BLOB PRIMARY KEY, deposit TEXT, opened INTEGER, "
-            "closed INTEGER, units INTEGER, earned TEXT) WITHOUT ROWID"
+            "closed INTEGER, units INTEGER DEFAULT 0, earned TEXT DEFAULT '0', "
+            "score INTEGER DEFAULT 0) WITHOUT ROWID"
         )
-        self.tips = self.ratings = self.gas = 0
+        self._db.execute(
+            "CREATE TABLE tips (id BLOB, tipper BLOB, token BLOB, amount TEXT, gas INTEGER)"
+        )
+        self._db.execute("CREATE TABLE gas (id BLOB, gas INTEGER)")
 
-    def add(self, event: Event, time: int) -> None:
-        if isinstance(event, SessionOpened):
-            self._db.execute(
-                "INSERT INTO found VALUES (?, ?, ?, NULL, 0, '0')",
-                (event.session_id, str(event.deposit), time),
-            )
-        elif isinstance(event, SessionClosed):
-            self._db.execute(
-                "UPDATE found SET closed = ?, units = ?, earned = ? WHERE id = ?",
-                (time, event.units, str(event.earned), event.session_id),
-            )
-        elif isinstance(event, Settled):
-            self._db.execute(
-                "UPDATE found SET units = ?, earned = ? WHERE id = ?",
-                (event.units, str(event.earned), event.session_id),
-            )
-        elif isinstance(event, Tipped):
-            self.tips += event.amount
-        elif isinstance(event, Rated):
-            self.ratings += 1
+    def add(self, event: Event, time: int, gas: int) -> None:
+        """Takes an event in, with the time of its block and the gas of its transaction."""
+        match event:
+            case SessionOpened():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO found (id, deposit, opened) VALUES (?, ?, ?)",
+                    (event.session_id, str(event.deposit), time),
+                )
+            case SessionClosed():
+                self._db.execute(
+                    "UPDATE found SET closed = ?, units = ?, earned = ? WHERE id = ?",
+                    (time, event.units, str(event.earned), event.session_id),
+                )
+            case Settled():
+                self._db.execute(
+                    "UPDATE found SET units = ?, earned = ? WHERE id = ?",
+                    (event.units, str(event.earned), event.session_id),
+                )
+            case Rated():
+                self._db.execute(
+                    "UPDATE found SET score = ? WHERE id = ?", (event.score, event.session_id)
+                )
+            case Tipped():
+                tip = (event.session_id, event.tipper, event.token, str(event.amount), gas)
+                self._db.execute("INSERT INTO tips VALUES (?, ?, ?, ?, ?)", tip)
+                return
+            case CloseRequested():
+                pass
+            case _:
+                return
+        self._db.execute("INSERT INTO gas VALUES (?, ?)", (event.session_id, gas))
 
-    def session(self, session_id: bytes) -> tuple[int, int, int | None, int, int] | None:
-        """Deposit, opened at, closed at, units, earned."""
+    def index(self) -> None:
+        """To be called when everything is in, before `session`."""
+        self._db.execute("CREATE INDEX tips_of ON tips (id)")
+        self._db.execute("CREATE INDEX gas_of ON gas (id)")
+
+    def session(self, session_id: bytes, client: bytes, token: bytes) -> _OnChain | None:
+        """A session with what its own client tipped in its own token; None: it was not opened.
+
+        What others do to a session, or in other tokens, is not the replay's.
+        """
         row = self._db.execute(
-            "SELECT deposit, opened, closed, units, earned FROM found WHERE id = ?", (session_id,)
+            "SELECT deposit, opened, closed, units, earned, score FROM found WHERE id = ?",
+            (session_id,),
         ).fetchone()
-        return (int(row[0]), row[1], row[2], row[3], int(row[4])) if row else None
+        if row is None:
+            return None
+        tips = self._db.execute(
+            "SELECT amount, gas FROM tips WHERE id = ? AND tipper = ? AND token = ?",
+            (session_id, client, token),
+        ).fetchall()
+        (gas,) = self._db.execute(
+            "SELECT COALESCE(SUM(gas), 0) FROM gas WHERE id = ?", (session_id,)
+        ).fetchone()
+        return _OnChain(
+            deposit=int(row[0]),
+            opened=row[1],
+            closed=row[2],
+            units=row[3],
+            earned=int(row[4]),
+            score=row[5],
+            tips=sum(int(amount) for amount, _ in tips),
+            gas=gas + sum(used for _, used in tips),
+        )
 
     def close(self) -> None:
         self._db.close()
 
 
-def _read_chain(ready: Ready, found: _Found, progress: Callable[[int, int], None]) -> int:
-    """Takes all events in; returns the gas of their transactions."""
+def _read_chain(ready: Ready, found: _Found, progress: Callable[[int, int], None]) -> None:
+    """Takes all events in."""
     node, first = ready.node, ready.state.first_block
     last = node.block().number
     contracts = (ready.stage.escrow.contract, ready.stage.tip_jar)
-    gas, waiting, seen = 0, list[Hash](), b""
-    for record in collect(node, contracts, first, last):
-        found.add(record.event, record.time)
-        if record.tx_hash != seen:  # one transaction's logs stand together
-            waiting.append(record.tx_hash)
-            seen = record.tx_hash
-        if len(waiting) == _RECEIPTS_AT_ONCE:
-            gas += _gas(ready, waiting)
-            waiting = []
-            progress(record.block - first, last - first + 1)
-    gas += _gas(ready, waiting)
+    records = collect(node, contracts, first, last)
+    while chunk := list(islice(records, _RECEIPTS_AT_ONCE)):
+        hashes = list(dict.fromkeys(record.tx_hash for record in chunk))
+        gas = {}
+        for tx_hash, receipt in zip(hashes, receipts(node, hashes), strict=True):
+            if receipt is None:
+                raise FateUnknown(tx_hash)
+            gas[tx_hash] = receipt.gas_used
+        for record in chunk:
+            found.add(record.event, record.time, gas[record.tx_hash])
+        progress(chunk[-1].block - first + 1, last - first + 1)
     progress(last - first + 1, last - first + 1)
-    return gas
+    found.index()
 
 
-def _gas(ready: Ready, hashes: list[Hash]) -> int:
-    return sum(receipt.gas_used for receipt in receipts(ready.node, hashes) if receipt)
+@dataclass
+class _Sums:
+    """What `_write_sessions` adds up."""
+
+    deposits: int = 0
+    fees: int = 0
+    platform_fees: int = 0
+    tips: int = 0
+    ratings: int = 0
+    gas: int = 0
 
 
-def _write_sessions(ready: Ready, folder: Path, found: _Found) -> tuple[int, int, int]:
-    fees = platform_fees = deposits = 0
+def _write_sessions(ready: Ready, folder: Path, found: _Found) -> _Sums:
+    sums = _Sums()
 
     def rows() -> Iterator[tuple[object, ...]]:
-        nonlocal fees, platform_fees, deposits
         for planned in ready.plan.sessions():
             part = cast(ready.stage, planned)
-            on_chain = found.session(part.session_id)
+            terms = part.terms
+            on_chain = found.session(part.session_id, terms.client, terms.token)
             if on_chain is None:
                 raise NotAsPlanned(planned.call, "its session", "opened", "missing")
-            deposit, opened, closed, units, earned = on_chain
             for what, expected, value in (
-                ("the deposit", planned.deposit, deposit),
-                ("the time of opening", planned.opened_at, opened),
-                ("the time of closing", planned.closed_at, closed),
-                ("the number of units", planned.units, units),
-                ("the fee", planned.fee, earned),
+                ("the deposit", planned.deposit, on_chain.deposit),
+                ("the time of opening", planned.opened_at, on_chain.opened),
+                ("the time of closing", planned.closed_at, on_chain.closed),
+                ("the number of units", planned.units, on_chain.units),
+                ("the fee", planned.fee, on_chain.earned),
+                ("the score", planned.made_up.score, on_chain.score),
+                ("the tip", planned.made_up.tip, on_chain.tips),
             ):
                 if expected != value:
                     raise NotAsPlanned(planned.call, what, expected, value)
-            platform_fee = planned.billing.platform_fee(earned)
-            fees, platform_fees, deposits = (
-                fees + earned,
-                platform_fees + platform_fee,
-                deposits + deposit,
-            )
+            platform_fee = planned.billing.platform_fee(on_chain.earned)
+            sums.deposits += on_chain.deposit
+            sums.fees += on_chain.earned
+            sums.platform_fees += platform_fee
+            sums.tips += on_chain.tips
+            sums.ratings += on_chain.score > 0
+            sums.gas += on_chain.gas
             yield (
                 planned.call,
                 "0x" + part.session_id.hex(),
-                to_checksum_address(part.terms.client),
-                to_checksum_address(part.terms.advisor),
-                opened,
-                closed,
-                units,
-                earned,
+                to_checksum_address(terms.client),
+                to_checksum_address(terms.advisor),
+                on_chain.opened,
+                on_chain.closed,
+                on_chain.units,
+                on_chain.earned,
                 platform_fee,
-                deposit - earned,
+                on_chain.deposit - on_chain.earned,
             )
 
     _write_table(folder / SESSIONS, SESSION_COLUMNS, rows())
-    return fees, platform_fees, deposits
+    return sums
 
 
 def _write_table(path: Path, columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> None:

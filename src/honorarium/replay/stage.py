@@ -7,6 +7,7 @@ nonce is the number of steps done, whoever was killed when.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from honorarium.chain import LocalChain, Manifest, Node, Sender, attach, calls, deploy
-from honorarium.chain.node import to_hex
-from honorarium.errors import ChainError, InputError
-from honorarium.ids import Address
+from honorarium.chain.deploy import LOCAL_CHAINS
+from honorarium.chain.node import from_hex, to_hex
+from honorarium.errors import ChainError, InputError, LocalChainsOnly
+from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Key
 from honorarium.protocol.typed_data import Domain
 from honorarium.replay.parties import Stage, key_of
@@ -29,6 +31,7 @@ from honorarium.units import BaseUnits, UnixTime
 STATE: Final = "replay.json"
 MANIFEST: Final = "manifest.json"
 CHAIN: Final = "chain"
+LOCK: Final = "lock"
 MINTED_AT_ONCE: Final = 100
 MINT_GAS: Final = 10_000_000
 SETTING_UP: Final = 3600
@@ -61,6 +64,17 @@ class OtherChain(InputError):
         )
 
 
+class OtherOperator(InputError):
+    """Somebody else sent this replay's transactions so far."""
+
+    def __init__(self, folder: Path, expected: str, found: str) -> None:
+        self.folder, self.expected, self.found = folder, expected, found
+        super().__init__(
+            f"the replay in {folder} is sent by {expected}, and this key is {found}'s; put the "
+            f"same key into {KEY_VARIABLE} as before"
+        )
+
+
 class FolderUnusable(InputError):
     """Nothing can be written where the results are wanted."""
 
@@ -85,6 +99,7 @@ class State:
     """What a replay must remember. `first_nonce` is the operator's first step's; None before."""
 
     plan: str
+    operator: str  # whose nonce counts the steps
     own_chain: bool  # in the folder, and not at a node that somebody named
     days: int
     first_block: int
@@ -145,13 +160,35 @@ def set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderUnusable(folder, error.strerror or str(error)) from error
+    with _locked(folder):
+        yield from _set_up(folder, plan, rpc)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two replays in one folder would pay for each other's steps; the lock falls with its holder."""
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderUnusable(folder, "another replay works in it") from None
+        yield
+
+
+def _set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
     state = State.load(folder)
     if state is not None and state.plan != plan.fingerprint:
         raise OtherReplay(folder, plan.fingerprint, state.plan)
     if state is not None and state.own_chain != (rpc is None):
         raise OtherChain(folder, state.own_chain)
+    if state is None and rpc is None and (folder / CHAIN / "chain.json").exists():
+        if (folder / MANIFEST).exists():
+            raise FolderUnusable(folder, f"its chain is there, but {STATE} is missing")
     if rpc is not None:
         with Node(rpc) as node:
+            # Before anybody pays for anything: replays are for chains of play money.
+            if node.chain_id not in LOCAL_CHAINS:
+                raise LocalChainsOnly(node.chain_id)
             yield _ready(folder, plan, node, _operator(node), state, own=False)
     else:
         first = plan.first_at
@@ -168,6 +205,7 @@ def set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
 def _ready(
     folder: Path, plan: Plan, node: Node, operator: Key, state: State | None, *, own: bool
 ) -> Ready:
+    node.run_miner()
     sender = Sender(node, operator)
     if state is None:
         latest = node.block()
@@ -178,7 +216,8 @@ def _ready(
         manifest = deploy(node, operator, test_token=True)
         manifest.save(folder / MANIFEST)
         first_block, nonce = latest.number + 1, _nonce(node, operator)
-        state = State(plan.fingerprint, own, days, first_block, nonce, None)
+        sent_by = to_hex(operator.address)
+        state = State(plan.fingerprint, sent_by, own, days, first_block, nonce, None)
         state.save(folder)
     else:
         manifest = Manifest.load(folder / MANIFEST)
@@ -197,7 +236,11 @@ def _ready(
         state = State(**{**asdict(state), "first_nonce": _nonce(node, operator)})
         state.save(folder)
     assert state.first_nonce is not None
-    done = _nonce(node, operator) - state.first_nonce
+    if state.operator != to_hex(operator.address):
+        raise OtherOperator(folder, state.operator, to_hex(operator.address))
+    done, steps = _nonce(node, operator) - state.first_nonce, plan.count_steps()
+    if not 0 <= done <= steps:
+        raise FolderUnusable(folder, f"the chain knows {done} steps of it, and it has {steps}")
     return Ready(node, sender, manifest, stage, shifted, state, done)
 
 
@@ -252,5 +295,5 @@ def _operator(node: Node) -> Key:
         )
     )
     gift = {"from": accounts[0], "to": to_hex(key.address), "value": hex(amount)}
-    node.request("eth_sendTransaction", [gift])
+    Sender(node, key).receipt(Hash(from_hex(node.request("eth_sendTransaction", [gift]))))
     return key
