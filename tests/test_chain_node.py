@@ -119,7 +119,7 @@ def test_what_is_no_http_address_is_refused_at_once(url: str) -> None:
     ],
 )
 def test_a_server_that_is_no_node_is_unreachable(reply: bytes, said: str) -> None:
-    with answering(reply) as url, pytest.raises(NodeUnreachable, match=said):
+    with answering(reply, reply) as url, pytest.raises(NodeUnreachable, match=said):
         Node(url, timeout=5).request("eth_chainId")
 
 

@@ -25,6 +25,12 @@ from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 Block = int | Literal["latest", "pending", "earliest"]
 
+ONCE: Final = frozenset(
+    ("eth_sendRawTransaction", "eth_sendTransaction", "evm_mine", "evm_increaseTime")
+)
+"""What is never asked a second time by itself. Even a signed transaction is not: Ganache 7 runs one
+with nonce 0 as often as it comes."""
+
 _SILENCE: Final = (
     requests.RequestException,
     Web3Exception,
@@ -89,10 +95,10 @@ class Node:
 
     def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one request, as JSON gives it."""
-        try:
-            answer = self._provider.make_request(RPCEndpoint(method), list(params))
-        except _SILENCE as error:
-            raise NodeUnreachable(self.url, _reason(error)) from error
+        answer = self._ask(
+            lambda: self._provider.make_request(RPCEndpoint(method), list(params)),
+            twice=method not in ONCE,
+        )
         return self._result(method, answer)
 
     def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -105,10 +111,10 @@ class Node:
 
     def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         asked = [(RPCEndpoint(method), list(params)) for method, params in requests]
-        try:
-            answers = self._provider.make_batch_request(asked)
-        except _SILENCE as error:
-            raise NodeUnreachable(self.url, _reason(error)) from error
+        answers = self._ask(
+            lambda: self._provider.make_batch_request(asked),
+            twice=ONCE.isdisjoint(method for method, _ in requests),
+        )
         if isinstance(answers, dict):  # the batch as a whole was refused
             self._result("a batch of requests", answers)
         if len(answers) != len(requests):
@@ -119,6 +125,20 @@ class Node:
             self._result(method, answer)
             for (method, _), answer in zip(requests, answers, strict=True)
         ]
+
+    def _ask(self, ask: Callable[[], Any], *, twice: bool) -> Any:
+        """What the provider answers. A connection that was kept may have been closed just now: that
+        says nothing about the node, so what may be asked twice is.
+        """
+        try:
+            try:
+                return ask()
+            except requests.ConnectionError:
+                if not twice:
+                    raise
+                return ask()
+        except _SILENCE as error:
+            raise NodeUnreachable(self.url, _reason(error)) from error
 
     def _result(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, dict):

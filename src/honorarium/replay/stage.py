@@ -37,6 +37,9 @@ MINT_GAS: Final = 10_000_000
 SETTING_UP: Final = 3600
 """So many seconds before the first step an embedded chain begins."""
 
+DEPLOYING: Final = 4
+"""So many transactions at most bring up the deployer and the contracts."""
+
 OPERATOR_COIN: Final = 10**24  # wei
 KEY_VARIABLE: Final = "HONORARIUM_KEY"
 
@@ -166,7 +169,7 @@ def set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two replays in one folder would pay for each other's steps; the lock falls with its holder."""
+    """Two replays in one folder would do each other's steps; the lock falls with its holder."""
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,9 +184,6 @@ def _set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
         raise OtherReplay(folder, plan.fingerprint, state.plan)
     if state is not None and state.own_chain != (rpc is None):
         raise OtherChain(folder, state.own_chain)
-    if state is None and rpc is None and (folder / CHAIN / "chain.json").exists():
-        if (folder / MANIFEST).exists():
-            raise FolderUnusable(folder, f"its chain is there, but {STATE} is missing")
     if rpc is not None:
         with Node(rpc) as node:
             # Before anybody pays for anything: replays are for chains of play money.
@@ -208,6 +208,8 @@ def _ready(
     node.run_miner()
     sender = Sender(node, operator)
     if state is None:
+        if own and _nonce(node, operator) > DEPLOYING:
+            raise FolderUnusable(folder, f"its chain has sessions, but {STATE} is missing")
         latest = node.block()
         days = plan.days_to_follow(UnixTime(latest.timestamp + 60))
         first = plan.shift(days).first_at
