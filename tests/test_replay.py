@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 
 from honorarium.chain import LocalChain, Node
+from honorarium.errors import NodeUnreachable
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ROOT / "examples" / "calls.csv"
@@ -129,6 +132,30 @@ def test_sessions_open_and_close_at_the_recorded_seconds(replayed: Path) -> None
         assert lasted == int(row["service_seconds"])
 
 
+def test_the_sample_audits_clean_and_to_the_same_sums(replayed: Path) -> None:
+    done = honorarium("audit", "--chain", replayed, "--out", replayed)
+    assert done.returncode == 0, done.stderr
+    verdict = done.stdout.splitlines()[-1]
+    found = summary(replayed)
+    sums = [
+        f"{name}={Decimal(found[name]).scaleb(-6).normalize():f}"
+        for name in ("fees", "refunds", "tips")
+    ]
+    assert verdict == f"AUDIT OK sessions=225 {' '.join(sums)} ratings={found['ratings']}"
+
+
+def test_a_manifest_that_names_a_later_block_hides_nothing(replayed: Path, tmp_path: Path) -> None:
+    for name in ("chain", "manifest.json"):
+        copy = shutil.copytree if name == "chain" else shutil.copy
+        copy(replayed / name, tmp_path / name)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    for block in (300, 10**6):
+        (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "block": block}))
+        done = honorarium("audit", "--chain", tmp_path)
+        assert done.returncode == 2
+        assert f"came in block {block}" in done.stderr
+
+
 def test_a_replay_that_is_done_does_nothing_more(replayed: Path) -> None:
     before, sessions = summary(replayed), (replayed / "sessions.csv").read_bytes()
     again = honorarium("replay", CALLS, "--tariffs", TARIFFS, "--out", replayed)
@@ -195,6 +222,29 @@ def test_a_chain_that_is_later_shifts_the_dates_by_whole_days(
             assert int(session["opened_at"]) % 86_400 == hour * 3600 + minute * 60 + second
     with Node(later_chain.url) as node:
         assert node.block().timestamp >= max(int(row["closed_at"]) for row in sessions)
+
+
+def test_no_coin_leaves_before_the_chain_is_known_to_be_local(tmp_path: Path) -> None:
+    anvil = next(ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--chain-id", "424242", "--silent"]
+    with subprocess.Popen([anvil, *options]) as chain:
+        try:
+            with Node(f"http://127.0.0.1:{port}") as node:
+                for _ in range(100):
+                    try:
+                        account = node.request("eth_accounts")[0]
+                        break
+                    except NodeUnreachable:
+                        time.sleep(0.1)
+                before = node.request("eth_getBalance", [account, "latest"])
+                done = honorarium("replay", CALLS, "--out", tmp_path, "--rpc", node.url)
+                assert done.returncode == 2
+                assert "LocalChainsOnly" in done.stderr
+                assert node.request("eth_getBalance", [account, "latest"]) == before
+        finally:
+            chain.terminate()
 
 
 def test_a_node_that_is_down_is_one_clear_sentence(tmp_path: Path) -> None:
