@@ -6,8 +6,7 @@ itself, because not everything may be. Not for several threads at once: give eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -209,12 +208,7 @@ class Node:
         Raises ClockNotSettable if the chain is later already, or is no local chain. The chain's
         time is read once; later it is what this method set last.
         """
-        if self._not_before is None:
-            if not self._clock:
-                raise ClockNotSettable(self.client, time, None)
-            self._not_before = self.block().timestamp
-        if time < self._not_before:
-            raise ClockNotSettable(self.client, time, self._not_before)
+        self._must_not_be_later(time)
         if self._clock == "ganache":
             self.request("evm_setTime", [time * 1000])  # it counts milliseconds
         else:
@@ -226,38 +220,28 @@ class Node:
                 raise ClockNotSettable(self.client, time, self.block().timestamp) from error
         self._not_before = time
 
-    @contextmanager
-    def exact_blocks(self) -> Iterator[Callable[[UnixTime, Callable[[], None]], None]]:
-        """Gives `at(time, send)`: what `send` sends is in a block of exactly this time.
+    def _must_not_be_later(self, time: UnixTime) -> None:
+        if self._not_before is None:
+            if not self._clock:
+                raise ClockNotSettable(self.client, time, None)
+            self._not_before = self.block().timestamp
+        if time < self._not_before:
+            raise ClockNotSettable(self.client, time, self._not_before)
 
-        Between `set_time` and the block Ganache's clock runs on, however long this program or the
-        machine pauses; so its miner is stopped meanwhile, and every block mined by hand. Raises
-        ClockNotSettable as `set_time` does.
+    def send_at(self, time: UnixTime, raw: bytes) -> None:
+        """Broadcasts a signed transaction whose block carries this time (unix seconds).
+
+        On Ganache both travel in one message: its clock runs on between them, and this program may
+        be paused for longer than a second. Raises ClockNotSettable as `set_time` does.
         """
-        if self._clock != "ganache":
-
-            def set_and_send(time: UnixTime, send: Callable[[], None]) -> None:
-                self.set_time(time)
-                send()
-
-            yield set_and_send
-            return
-
-        def send_and_mine(time: UnixTime, send: Callable[[], None]) -> None:
-            self.set_time(time)
-            send()
-            self.request("evm_mine", [time])
-
-        self.request("miner_stop")
-        try:
-            yield send_and_mine
-        finally:
-            self.request("miner_start")
-
-    def run_miner(self) -> None:
-        """Starts a Ganache's miner again that `exact_blocks` of a killed program left stopped."""
+        sending = ("eth_sendRawTransaction", [to_hex(raw)])
         if self._clock == "ganache":
-            self.request("miner_start")
+            self._must_not_be_later(time)
+            self._not_before = time
+            self.batch([("evm_setTime", [time * 1000]), sending])
+        else:
+            self.set_time(time)
+            self.request(*sending)
 
     @cached_property
     def _clock(self) -> str:

@@ -23,7 +23,7 @@ from honorarium.errors import (
 )
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Key
-from honorarium.units import BlockNumber
+from honorarium.units import BlockNumber, UnixTime
 
 TIP: Final = 1_000_000_000
 """What a gas unit offers to whoever makes the block, in wei."""
@@ -100,8 +100,9 @@ class Sender:
         self._fee_uses -= 1
         return signed
 
-    def submit(self, signed: SignedTransaction) -> Hash:
-        """Broadcasts it. Again is fine: what the node knows already is not sent twice.
+    def submit(self, signed: SignedTransaction, at: UnixTime | None = None) -> Hash:
+        """Broadcasts it; on a local chain its block can be `at` a time. Again is fine: what the
+        node knows already is not sent twice.
 
         Raises NodeError if the node refuses it, FateUnknown if no answer came.
         """
@@ -109,7 +110,10 @@ class Sender:
             # Any chain refuses a used nonce, but Ganache 7 takes 0 again and again.
             if signed.nonce == 0 and self._known(signed.hash):
                 return signed.hash
-            self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
+            if at is not None:
+                self.node.send_at(at, signed.raw)
+            else:
+                self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
         except NodeUnreachable as error:
             raise FateUnknown(signed.hash) from error
         except (NodeError, ContractError):

@@ -9,10 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from honorarium.chain import ClosingRow, SignedTransaction, calls, reason_of
+from honorarium.chain import ClosingRow, calls, reason_of
 from honorarium.chain.node import from_hex, to_hex
 from honorarium.errors import ChainError, ContractError
 from honorarium.ids import ZERO_HASH, Address, Hash
@@ -67,23 +66,18 @@ def run(ready: Ready, progress: Callable[[int, int], None] = lambda done, total:
     _check_last(ready)
     progress(ready.done, total)
     started, waited = time.monotonic(), 0.0
-    with ready.node.exact_blocks() as at:
-        for step in ready.plan.steps(first=ready.done):
-            planned = ready.plan.session(step.session)
-            to, data = _transaction(ready, cast(ready.stage, planned), step.kind)
-            signed = ready.sender.sign(to, data, gas=STEP_GAS)
-            asked = time.monotonic()
-            at(step.at, partial(_submit, ready, signed))
-            receipt = ready.sender.receipt(signed.hash)
-            waited += time.monotonic() - asked
-            if not receipt.ok:
-                raise _failure(ready, step, planned, signed.hash)
-            progress(step.number + 1, total)
+    for step in ready.plan.steps(first=ready.done):
+        planned = ready.plan.session(step.session)
+        to, data = _transaction(ready, cast(ready.stage, planned), step.kind)
+        signed = ready.sender.sign(to, data, gas=STEP_GAS)
+        asked = time.monotonic()
+        ready.sender.submit(signed, at=step.at)
+        receipt = ready.sender.receipt(signed.hash)
+        waited += time.monotonic() - asked
+        if not receipt.ok:
+            raise _failure(ready, step, planned, signed.hash)
+        progress(step.number + 1, total)
     return Pace(total - ready.done, time.monotonic() - started, waited)
-
-
-def _submit(ready: Ready, signed: SignedTransaction) -> None:
-    ready.sender.submit(signed)
 
 
 def _transaction(ready: Ready, part: Part, kind: StepKind) -> tuple[Address, bytes]:

@@ -205,7 +205,6 @@ def _set_up(folder: Path, plan: Plan, rpc: str | None) -> Iterator[Ready]:
 def _ready(
     folder: Path, plan: Plan, node: Node, operator: Key, state: State | None, *, own: bool
 ) -> Ready:
-    node.run_miner()
     sender = Sender(node, operator)
     if state is None:
         if own and _nonce(node, operator) > DEPLOYING:
