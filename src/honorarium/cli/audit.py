@@ -87,9 +87,6 @@ def audit(
         raise typer.Exit(1)
 
 
-audit_command = audit
-
-
 def _place(
     stack: ExitStack, console: Console, rpc: str | None, chain: Path | None, manifest: Path | None
 ) -> tuple[Node, Manifest]:
