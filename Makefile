@@ -78,7 +78,7 @@ check: setup  ## format, lint, types, import layers, generated files
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
 	@$(BIN)/python benchmarks/gas.py
 
-forge-test: setup  ## the Solidity tests
+forge-test: build  ## the Solidity tests, on the shipped bytecode
 	@echo "== forge" && scripts/forge test
 
 unit: setup brownie-env  ## the Python tests

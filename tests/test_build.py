@@ -49,7 +49,8 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 
 def test_every_tool_repeats_the_one_place_for_compiler_settings() -> None:
     settings = CONFIG["settings"]
-    forge = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]["default"]
+    profiles = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]
+    forge = {**profiles["default"], **profiles["shipped"]}
     brownie = yaml.safe_load((ROOT / "brownie-config.yaml").read_text())["compiler"]
     npm = json.loads((ROOT / "package.json").read_text())["devDependencies"]
 
@@ -157,7 +158,8 @@ def from_forge(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     built = tmp_path_factory.mktemp("forge")
     forge = ROOT / "scripts/forge"
     paths = shipped_contracts()
-    run(forge, "build", "--out", built / "out", "--cache-path", built / "cache", *paths.values())
+    where = ("--out", built / "out", "--cache-path", built / "cache")
+    run(forge, "build", *where, *paths.values(), FOUNDRY_PROFILE="shipped")
     return {
         name: json.loads((built / "out" / Path(path).name / f"{name}.json").read_text())[
             "bytecode"

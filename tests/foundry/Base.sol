@@ -27,12 +27,14 @@ interface Cheats {
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
     function deal(address account, uint256 amount) external;
-    function deployCode(string calldata artifact) external returns (address);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function etch(address account, bytes calldata code) external;
     function expectEmit(address emitter) external;
     function expectRevert(bytes calldata reason) external;
     function getRecordedLogs() external returns (Log[] memory);
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function prank(address sender) external;
+    function readFile(string calldata path) external view returns (string memory);
     function recordLogs() external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function warp(uint256 time) external;
@@ -173,14 +175,25 @@ abstract contract Base is Asserts, Hashing {
 
     function setUp() public virtual {
         CHEATS.warp(time);
-        escrow = ISessionEscrow(CHEATS.deployCode("SessionEscrow.sol:SessionEscrow"));
-        token = TestUSD(CHEATS.deployCode("TestUSD.sol:TestUSD"));
+        escrow = ISessionEscrow(_shipped("SessionEscrow"));
+        token = TestUSD(_shipped("TestUSD"));
         keys[ADVISOR] = ADVISOR_KEY;
         keys[CLIENT] = CLIENT_KEY;
         keys[SPONSOR] = SPONSOR_KEY;
         keys[STRANGER] = STRANGER_KEY;
         _fund(CLIENT);
         _fund(SPONSOR);
+    }
+
+    /// @dev Deploys the bytecode that ships. (A mutation run puts other artifacts in its place.)
+    function _shipped(string memory name) internal returns (address deployed) {
+        string memory folder = CHEATS.envOr("HONORARIUM_ARTIFACTS", string("src/honorarium/artifacts"));
+        string memory artifact = CHEATS.readFile(string.concat(folder, "/", name, ".json"));
+        bytes memory code = CHEATS.parseJsonBytes(artifact, ".bytecode");
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        require(deployed != address(0), name);
     }
 
     /// @dev Plenty of coin and tUSD in the wallet, and an allowance for the escrow.

@@ -195,7 +195,7 @@ contract SignaturesTest is Base {
     function test_ESC14_nothing_signed_for_another_contract_counts() external {
         ISessionEscrow here = escrow;
         Terms memory t = _interactions();
-        escrow = ISessionEscrow(CHEATS.deployCode("SessionEscrow.sol:SessionEscrow"));
+        escrow = ISessionEscrow(_shipped("SessionEscrow"));
         _signedElsewhereIsNobodys(here, t);
     }
 

@@ -18,7 +18,7 @@ contract TipsTest is Base {
 
     function setUp() public override {
         super.setUp();
-        jar = ITipJar(CHEATS.deployCode("TipJar.sol:TipJar"));
+        jar = ITipJar(_shipped("TipJar"));
         CHEATS.prank(CLIENT);
         token.approve(address(jar), type(uint256).max);
     }
