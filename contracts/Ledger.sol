@@ -11,8 +11,10 @@ abstract contract Ledger is Domain, ISessionEscrow {
     bytes32 private constant WITHDRAWAL_TYPEHASH =
         keccak256("Withdrawal(address account,address token,uint256 amount,address to,uint256 nonce,uint256 deadline)");
 
-    /// @dev Base units, under keccak256(abi.encode(token, account)): one hash where nested mappings need two.
-    mapping(bytes32 tokenAndAccount => uint256) private _balances;
+    struct Balance {
+        uint256 amount; // base units
+    }
+
     mapping(address account => uint256) public nonces;
 
     /// @dev 2 while a token moves money in. Only ways in look at it: two of them at once could count the same arrival
@@ -116,35 +118,42 @@ abstract contract Ledger is Domain, ISessionEscrow {
 
     /// @inheritdoc ISessionEscrow
     function balanceOf(address token, address account) public view returns (uint256) {
-        return _balances[_key(token, account)];
+        return _balance(token, account).amount;
     }
 
     function _credit(address token, address account, uint256 amount) internal {
-        _balances[_key(token, account)] += amount;
+        _balance(token, account).amount += amount;
     }
 
     /// @dev Takes `amount` out of a balance, or says why not.
     function _debit(address token, address account, uint256 amount) internal returns (bytes memory why) {
-        bytes32 key = _key(token, account);
-        uint256 available = _balances[key];
+        Balance storage balance = _balance(token, account);
+        uint256 available = balance.amount;
         if (available < amount) return abi.encodeWithSelector(BalanceTooSmall.selector, account, amount, available);
         unchecked {
-            _balances[key] = available - amount;
+            balance.amount = available - amount;
         }
     }
 
-    function _key(address token, address account) private pure returns (bytes32 key) {
+    /// @dev Balances lie under keccak256(token ++ account): one hash where nested mappings need two. What is hashed has
+    /// 40 bytes, and what Solidity hashes for a mapping has 64, so that no two places fall together.
+    function _balance(address token, address account) private pure returns (Balance storage balance) {
         assembly ("memory-safe") {
-            mstore(0, shr(96, shl(96, token))) // the upper bits of a variable may hold anything
-            mstore(32, shr(96, shl(96, account)))
-            key := keccak256(0, 64)
+            mstore(0, shl(96, token))
+            mstore(20, shl(96, account))
+            balance.slot := keccak256(0, 40)
         }
     }
 
     /// @dev Empty if `party` calls, or signed `digest`; else why not. A signature that is given is always checked.
-    function _unsigned(address party, bytes32 digest, bytes calldata signature) internal view returns (bytes memory) {
-        if (signature.length == 0 && msg.sender == party) return "";
-        return Signatures.refusal(party, digest, signature);
+    function _unsigned(address party, bytes32 digest, bytes calldata signature)
+        internal
+        view
+        returns (bytes memory why)
+    {
+        if (signature.length != 0 || msg.sender != party) {
+            why = Signatures.refusal(party, digest, signature);
+        }
     }
 
     function _mustBeSigned(address party, bytes32 digest, bytes calldata signature) internal view {

@@ -24,7 +24,7 @@ abstract contract Ratings is Sessions {
     function rate(PackedTerms calldata terms, uint8 score, bytes32 commentHash, bytes calldata signature) external {
         (bytes32 separator, bytes32 sessionId) = _identify(terms);
         (address client, address advisor) = (terms.clientOf(), terms.advisorOf());
-        Slot slot = _slots[sessionId];
+        Slot slot = _cells[sessionId].slot;
         if (!slot.wasClosed()) revert SessionNotClosed(sessionId);
         if (score == 0 || score > 5) revert ScoreOutOfRange(score);
         if (slot.earned() == 0) revert NothingEarned(sessionId);
@@ -34,7 +34,7 @@ abstract contract Ratings is Sessions {
         bytes32 message = _hash(RATING_TYPEHASH, sessionId, score, uint256(commentHash));
         _mustBeSigned(client, _digest(separator, message), signature);
 
-        _slots[sessionId] = slot.rated(score);
+        _cells[sessionId].slot = slot.rated(score);
         Tally memory tally = _tallies[advisor];
         _tallies[advisor] = Tally(tally.count + 1, tally.sum + score);
         emit Rated(sessionId, client, advisor, score, commentHash);
@@ -44,13 +44,13 @@ abstract contract Ratings is Sessions {
     function answer(PackedTerms calldata terms, bytes32 answerHash, bytes calldata signature) external {
         (bytes32 separator, bytes32 sessionId) = _identify(terms);
         address advisor = terms.advisorOf();
-        Slot slot = _slots[sessionId];
+        Slot slot = _cells[sessionId].slot;
         if (slot.score() == 0) revert NotRated(sessionId);
         if (slot.answered()) revert AlreadyAnswered(sessionId);
         bytes32 message = _hash(ANSWER_TYPEHASH, sessionId, uint256(answerHash));
         _mustBeSigned(advisor, _digest(separator, message), signature);
 
-        _slots[sessionId] = slot.withAnswer();
+        _cells[sessionId].slot = slot.withAnswer();
         emit Answered(sessionId, advisor, answerHash);
     }
 

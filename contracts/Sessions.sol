@@ -23,7 +23,12 @@ abstract contract Sessions is Ledger {
     bytes32 private constant REVOCATION_TYPEHASH = keccak256("Revocation(bytes32 sessionId)");
     bytes32 private constant TOP_UP_TYPEHASH = keccak256("TopUp(bytes32 sessionId,uint80 deposit)");
 
-    mapping(bytes32 sessionId => Slot) internal _slots;
+    /// @dev Where a session's slot lies: a reference that is computed once and passed on.
+    struct Cell {
+        Slot slot;
+    }
+
+    mapping(bytes32 sessionId => Cell) internal _cells;
 
     // ------------------------------------------------------------------ opening
 
@@ -37,8 +42,9 @@ abstract contract Sessions is Ledger {
         address payer = terms.payerOf();
         if (msg.sender != payer) revert SignatureMissing(payer);
         sessionId = _digest(_separator(), terms.hash());
-        _must(_openingRefusal(terms, sessionId, deposit, advisorSignature, clientSignature));
-        _write(terms, sessionId, deposit, false);
+        Cell storage cell = _cells[sessionId];
+        _must(_openingRefusal(terms, cell, sessionId, deposit, advisorSignature, clientSignature));
+        _write(terms, cell, sessionId, deposit, false);
         _take(terms.tokenOf(), payer, deposit);
     }
 
@@ -51,8 +57,9 @@ abstract contract Sessions is Ledger {
         bytes calldata clientSignature
     ) external returns (bytes32 sessionId) {
         sessionId = _digest(_separator(), terms.hash());
-        _must(_openingRefusal(terms, sessionId, deposit, advisorSignature, clientSignature));
-        _write(terms, sessionId, deposit, false);
+        Cell storage cell = _cells[sessionId];
+        _must(_openingRefusal(terms, cell, sessionId, deposit, advisorSignature, clientSignature));
+        _write(terms, cell, sessionId, deposit, false);
         _takeAuthorized(terms.tokenOf(), terms.payerOf(), deposit, sessionId, authorization);
     }
 
@@ -76,9 +83,10 @@ abstract contract Sessions is Ledger {
     function revoke(PackedTerms calldata terms, address by, bytes calldata signature) external {
         (bytes32 separator, bytes32 sessionId) = _identify(terms);
         _mustBeEither(by, terms.advisorOf(), terms.payerOf());
-        if (!_slots[sessionId].isEmpty()) revert SessionExists(sessionId);
+        Cell storage cell = _cells[sessionId];
+        if (!cell.slot.isEmpty()) revert SessionExists(sessionId);
         _mustBeSigned(by, _digest(separator, _hash(REVOCATION_TYPEHASH, sessionId)), signature);
-        _slots[sessionId] = SlotLib.revoked(uint40(block.timestamp));
+        cell.slot = SlotLib.revoked(uint40(block.timestamp));
         emit Revoked(sessionId, by);
     }
 
@@ -91,7 +99,8 @@ abstract contract Sessions is Ledger {
         address payer = terms.payerOf();
         bytes32 termsHash = terms.hash();
         sessionId = _digest(separator, termsHash);
-        why = _openingRefusal(terms, sessionId, deposit, opening.advisorSignature, opening.clientSignature);
+        Cell storage cell = _cells[sessionId];
+        why = _openingRefusal(terms, cell, sessionId, deposit, opening.advisorSignature, opening.clientSignature);
         if (why.length != 0) return (sessionId, why);
         if (msg.sender != payer || opening.payerSignature.length != 0) {
             bytes32 digest = _digest(separator, _hash(OPENING_TYPEHASH, termsHash, deposit));
@@ -100,12 +109,13 @@ abstract contract Sessions is Ledger {
         }
         why = _debit(terms.tokenOf(), payer, deposit);
         if (why.length != 0) return (sessionId, why);
-        _write(terms, sessionId, deposit, true);
+        _write(terms, cell, sessionId, deposit, true);
     }
 
     /// @dev All but the payer's consent, which each way to open asks for by itself.
     function _openingRefusal(
         PackedTerms calldata terms,
+        Cell storage cell,
         bytes32 sessionId,
         uint80 deposit,
         bytes calldata advisorSignature,
@@ -113,16 +123,19 @@ abstract contract Sessions is Ledger {
     ) private view returns (bytes memory why) {
         why = terms.refusal(deposit, address(this), block.timestamp);
         if (why.length != 0) return why;
-        if (!_slots[sessionId].isEmpty()) return abi.encodeWithSelector(SessionExists.selector, sessionId);
+        if (!cell.slot.isEmpty()) return abi.encodeWithSelector(SessionExists.selector, sessionId);
         why = _unsigned(terms.advisorOf(), sessionId, advisorSignature);
         if (why.length != 0) return why;
         address client = terms.clientOf();
         if (client != terms.payerOf()) why = _unsigned(client, sessionId, clientSignature);
     }
 
-    function _write(PackedTerms calldata terms, bytes32 sessionId, uint80 deposit, bool fromBalance) private {
-        _slots[sessionId] = SlotLib.opened(deposit, uint40(block.timestamp), fromBalance);
-        emit SessionOpened(sessionId, terms.advisorOf(), terms, deposit, fromBalance);
+    function _write(PackedTerms calldata terms, Cell storage cell, bytes32 sessionId, uint80 deposit, bool fromBalance)
+        private
+    {
+        Slot slot = SlotLib.opened(deposit, uint40(block.timestamp), fromBalance);
+        cell.slot = slot;
+        emit SessionOpened(sessionId, terms.advisorOf(), terms, slot);
     }
 
     // ------------------------------------------------------------------ while a session runs
@@ -157,10 +170,11 @@ abstract contract Sessions is Ledger {
     }
 
     function _raise(bytes32 sessionId, uint80 newDeposit, bool fromBalance) private returns (uint80 added) {
-        Slot slot = _openSlot(sessionId);
+        Cell storage cell = _cells[sessionId];
+        Slot slot = _open(cell, sessionId);
         if (slot.closingAt() != 0) revert AlreadyClosing(sessionId, slot.closingAt());
         if (newDeposit <= slot.deposit()) revert DepositNotRaised(slot.deposit(), newDeposit);
-        _slots[sessionId] = slot.withDeposit(newDeposit);
+        cell.slot = slot.withDeposit(newDeposit);
         emit ToppedUp(sessionId, newDeposit, fromBalance);
         return newDeposit - slot.deposit();
     }
@@ -187,7 +201,8 @@ abstract contract Sessions is Ledger {
         PackedTerms calldata terms = settlement.terms;
         Voucher calldata voucher = settlement.voucher;
         sessionId = _digest(separator, terms.hash());
-        Slot slot = _slots[sessionId];
+        Cell storage cell = _cells[sessionId];
+        Slot slot = cell.slot;
         uint256 fee;
         (fee, why) = _prove(terms, voucher, separator, sessionId, slot);
         if (why.length != 0) return (sessionId, why);
@@ -195,7 +210,7 @@ abstract contract Sessions is Ledger {
         if (fee <= earned) return (sessionId, abi.encodeWithSelector(StaleVoucher.selector, earned, fee));
         // forge-lint: disable-next-line(unsafe-typecast) never above the deposit, which has 80 bits
         uint80 earnedNow = uint80(fee);
-        _slots[sessionId] = slot.withEarned(earnedNow);
+        cell.slot = slot.withEarned(earnedNow);
         _share(terms, earned, earnedNow);
         emit Settled(sessionId, voucher.units, earnedNow, voucher.journal);
     }
@@ -273,22 +288,24 @@ abstract contract Sessions is Ledger {
     function requestClose(PackedTerms calldata terms, address by, bytes calldata signature) external {
         (bytes32 separator, bytes32 sessionId) = _identify(terms);
         _mustBeEither(by, terms.clientOf(), terms.payerOf());
-        Slot slot = _openSlot(sessionId);
+        Cell storage cell = _cells[sessionId];
+        Slot slot = _open(cell, sessionId);
         if (slot.closingAt() != 0) revert AlreadyClosing(sessionId, slot.closingAt());
         _mustBeSigned(by, _digest(separator, _hash(LEAVING_TYPEHASH, sessionId)), signature);
         uint40 time = uint40(block.timestamp);
-        _slots[sessionId] = slot.closing(time);
+        cell.slot = slot.closing(time);
         emit CloseRequested(sessionId, by, time + terms.closeGrace());
     }
 
     /// @inheritdoc ISessionEscrow
     function finalize(PackedTerms calldata terms) external {
         (, bytes32 sessionId) = _identify(terms);
-        Slot slot = _openSlot(sessionId);
+        Cell storage cell = _cells[sessionId];
+        Slot slot = _open(cell, sessionId);
         if (slot.closingAt() == 0) revert NotClosing(sessionId);
         uint40 graceEnds = slot.closingAt() + terms.closeGrace();
         if (block.timestamp < graceEnds) revert GraceRunning(graceEnds, uint40(block.timestamp));
-        _end(terms, sessionId, slot, slot.earned(), 0, 0);
+        _end(terms, sessionId, cell, slot, slot.earned(), 0, 0);
     }
 
     function _closeFor(Closing calldata closing, bytes32 separator)
@@ -314,26 +331,28 @@ abstract contract Sessions is Ledger {
         private
         returns (bytes memory why)
     {
-        Slot slot = _slots[sessionId];
+        Cell storage cell = _cells[sessionId];
+        Slot slot = cell.slot;
         uint256 fee;
         (fee, why) = _prove(terms, voucher, separator, sessionId, slot);
         if (why.length != 0) return why;
         // forge-lint: disable-next-line(unsafe-typecast) never above the deposit, which has 80 bits
         uint80 earnedNow = fee > slot.earned() ? uint80(fee) : slot.earned();
+        uint32 units = voucher.units;
         // Without units nobody signed the journal either, and the log tells only what was signed.
-        bytes32 journal = voucher.units == 0 ? bytes32(0) : voucher.journal;
-        _end(terms, sessionId, slot, earnedNow, voucher.units, journal);
+        _end(terms, sessionId, cell, slot, earnedNow, units, units == 0 ? bytes32(0) : voucher.journal);
     }
 
     function _end(
         PackedTerms calldata terms,
         bytes32 sessionId,
+        Cell storage cell,
         Slot slot,
         uint80 earnedNow,
         uint32 units,
         bytes32 journal
     ) private {
-        _slots[sessionId] = slot.ended(earnedNow, uint40(block.timestamp));
+        cell.slot = slot.ended(earnedNow, uint40(block.timestamp));
         if (earnedNow != slot.earned()) _share(terms, slot.earned(), earnedNow);
         emit SessionClosed(sessionId, units, earnedNow, journal);
         uint80 refund;
@@ -354,7 +373,7 @@ abstract contract Sessions is Ledger {
 
     /// @inheritdoc ISessionEscrow
     function session(bytes32 sessionId) external view returns (Session memory) {
-        Slot slot = _slots[sessionId];
+        Slot slot = _cells[sessionId].slot;
         bool over = !slot.isEmpty() && !slot.isOpen();
         Status status;
         if (over) status = slot.wasClosed() ? Status.Closed : Status.Revoked;
@@ -389,8 +408,8 @@ abstract contract Sessions is Ledger {
         sessionId = _digest(separator, terms.hash());
     }
 
-    function _openSlot(bytes32 sessionId) private view returns (Slot slot) {
-        slot = _slots[sessionId];
+    function _open(Cell storage cell, bytes32 sessionId) private view returns (Slot slot) {
+        slot = cell.slot;
         if (!slot.isOpen()) revert SessionNotOpen(sessionId);
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -37,6 +38,7 @@ def uint(bits: int) -> st.SearchStrategy[int]:
 
 
 addresses = st.binary(min_size=20, max_size=20).map(Address)
+somebody = addresses.filter(any)
 hashes = st.binary(min_size=32, max_size=32).map(Hash)
 session_ids = hashes.map(SessionId)
 amounts = uint(80).map(BaseUnits)
@@ -55,10 +57,10 @@ tariffs = st.builds(
     max_units=uint(32),
 )
 
-terms = st.builds(
+sponsored = st.builds(
     Terms,
-    client=addresses,
-    payer=addresses,
+    client=somebody,
+    payer=somebody,
     advisor=addresses,
     meter_key=addresses,
     token=addresses,
@@ -70,6 +72,7 @@ terms = st.builds(
     context=hashes,
     salt=uint(96),
 )
+terms = st.one_of(sponsored, sponsored.map(lambda t: replace(t, payer=t.client)))
 
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Acknowledgement: st.builds(Acknowledgement, session_ids, uint(32), hashes),

@@ -105,7 +105,7 @@ def test_a_closed_session_that_the_chain_calls_open_is_found(
     lived: Lived, overwrite: Overwrite
 ) -> None:
     session = lived.day.ids["left"]
-    overwrite(lived.stage.escrow, slot_key(session), lambda slot: slot & ~1)
+    overwrite(lived.stage.escrow, slot_key(session), lambda slot: slot | 1)
     found = {(f.rule, f.session) for f in lived.audit().findings}
     assert found == {("ESC-6", session), ("ESC-1", None)}  # its deposit would be owed again
 

@@ -35,10 +35,24 @@ from honorarium.protocol.events import (
     Withdrawn,
     decode_log,
 )
+from honorarium.protocol.slot import (
+    ANSWERED_FLAG,
+    FROM_BALANCE_FLAG,
+    OPEN_FLAG,
+    Slot,
+)
 from honorarium.protocol.terms import Terms
+from honorarium.units import BaseUnits, UnixTime
 from protocol_values import addresses, amounts, hashes, session_ids, terms, times, uint
 
 EVENTS = (*ESCROW_EVENTS, *TIP_JAR_EVENTS)
+
+fresh_slots = st.builds(
+    lambda deposit, time, flags: Slot(deposit, BaseUnits(0), time, UnixTime(0), 0, flags),
+    amounts,
+    times,
+    st.sampled_from((OPEN_FLAG, OPEN_FLAG | FROM_BALANCE_FLAG)),
+)
 
 RANDOM: dict[type[Event], st.SearchStrategy[Event]] = {
     Answered: st.builds(Answered, session_ids, addresses, hashes),
@@ -59,7 +73,7 @@ RANDOM: dict[type[Event], st.SearchStrategy[Event]] = {
         ),
     ),
     SessionClosed: st.builds(SessionClosed, session_ids, uint(32), amounts, hashes),
-    SessionOpened: st.builds(SessionOpened, session_ids, addresses, terms, amounts, st.booleans()),
+    SessionOpened: st.builds(SessionOpened, session_ids, addresses, terms, fresh_slots),
     Settled: st.builds(Settled, session_ids, uint(32), amounts, hashes),
     Tipped: st.builds(Tipped, addresses, addresses, session_ids, addresses, uint(256), hashes),
     ToppedUp: st.builds(ToppedUp, session_ids, amounts, st.booleans()),
@@ -91,6 +105,8 @@ def raw(value: Any) -> Any:
         return value.pack()
     if isinstance(value, StaleVoucher):
         return value.SELECTOR + encode(["uint80", "uint256"], [value.earned, value.fee])
+    if isinstance(value, Slot):
+        return value.pack()
     return value.data if isinstance(value, UnknownContractError) else value
 
 
@@ -117,7 +133,7 @@ def test_python_has_every_event_of_the_contract_with_its_fields_and_no_other(
     from_abi = {
         name: [
             (
-                "PackedTerms" if field["type"] == "tuple" else field["type"],
+                field["internalType"].removeprefix("struct "),
                 field["indexed"],
                 field["name"],
             )
@@ -193,10 +209,27 @@ def test_a_topic_that_is_no_address_is_refused() -> None:
         decode_log([*topics[:2], b"\1" * 32], body)
 
 
+@pytest.mark.parametrize(
+    "slot",
+    [
+        Slot(1, 1, 1, 0, 0, OPEN_FLAG),  # type: ignore[arg-type]
+        Slot(1, 0, 1, 1, 0, OPEN_FLAG),  # type: ignore[arg-type]
+        Slot(1, 0, 1, 0, 1, OPEN_FLAG),  # type: ignore[arg-type]
+        Slot(1, 0, 1, 0, 0, 0),  # type: ignore[arg-type]
+        Slot(1, 0, 1, 0, 0, OPEN_FLAG | ANSWERED_FLAG),  # type: ignore[arg-type]
+    ],
+)
+@given(terms)
+def test_a_session_that_was_not_just_opened_is_no_opening(slot: Slot, agreed: Terms) -> None:
+    topics, body = log_of(SessionOpened(bytes(32), bytes(20), agreed, slot))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="just opened"):
+        decode_log(topics, body)
+
+
 def test_terms_with_a_bit_where_none_belongs_are_refused() -> None:
     topics = [SessionOpened.TOPIC, bytes(32), bytes(32)]
     with pytest.raises(ValueError, match="beside the payer"):
-        decode_log(topics, bytes(63) + b"\1" + bytes(7 * 32))
+        decode_log(topics, bytes(63) + b"\1" + bytes(6 * 32))
 
 
 @pytest.mark.parametrize(

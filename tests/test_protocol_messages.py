@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from honorarium.errors import FieldNotUsable
-from honorarium.ids import Address, Hash, SessionId
+from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
 from honorarium.protocol.messages import (
     Message,
     Voucher,
@@ -25,7 +25,16 @@ from honorarium.protocol.messages import (
 )
 from honorarium.protocol.terms import PACKED_WORDS, Terms
 from honorarium.protocol.typed_data import TYPES, Domain, encode_type
-from protocol_values import MESSAGES, addresses, amounts, domains, hashes, session_ids, terms
+from protocol_values import (
+    MESSAGES,
+    addresses,
+    amounts,
+    domains,
+    hashes,
+    session_ids,
+    sponsored,
+    terms,
+)
 
 
 def reference(typed_data: dict[str, Any]) -> bytes:
@@ -102,12 +111,27 @@ def test_seven_words_are_terms_or_refused(words: list[bytes]) -> None:
     canonical = list(words)
     for at in (1, 2):
         canonical[at] = words[at][:30] + b"\0\0"
+    if canonical[1][:20] == canonical[0][:20]:
+        canonical[1] = bytes(20) + canonical[1][20:]
+    canonical[0] = b"\1" + canonical[0][1:]
     assert list(Terms.unpack(canonical).pack()) == canonical
     for at, name in ((1, "payer"), (2, "advisor")):
         dirty = list(canonical)
         dirty[at] = canonical[at][:31] + b"\1"
         with pytest.raises(ValueError, match=f"beside the {name}"):
             Terms.unpack(dirty)
+        assert Terms.unpack(dirty, canonical=False) == Terms.unpack(canonical)
+    spelled = [canonical[0], canonical[0][:20] + canonical[1][20:], *canonical[2:]]
+    with pytest.raises(ValueError, match="a payer who is the client is written as zero"):
+        Terms.unpack(spelled)
+    known = Terms.unpack(spelled, canonical=False)
+    assert known.payer == known.client
+
+
+@given(sponsored)
+def test_terms_that_nobody_pays_are_not_packed(value: Terms) -> None:
+    with pytest.raises(FieldNotUsable, match="payer of Terms"):
+        replace(value, payer=ZERO_ADDRESS).pack()
 
 
 @pytest.mark.parametrize("words", [[], [bytes(32)] * 6, [bytes(32)] * 8, [bytes(32)] * 6 + [b""]])

@@ -44,7 +44,8 @@ interface IErrors {
     /// @notice An account that cannot have this part: zero, the escrow itself, or in two parts that exclude each other.
     error InvalidParty(Party party, address account);
 
-    /// @notice The lowest 16 bits of these two words of the packed terms carry nothing and must be zero.
+    /// @notice Terms have one packed form: the lowest 16 bits of these two words are zero, and a payer who is the client
+    /// is written as zero.
     error TermsNotCanonical(bytes32 payer, bytes32 advisor);
 
     // ------------------------------------------------------------------ opening

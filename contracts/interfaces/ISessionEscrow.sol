@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Slot} from "../libraries/Slot.sol";
 import {PackedTerms} from "../libraries/Terms.sol";
 import {Authorization} from "../libraries/Tokens.sol";
 import {IErrors} from "./IErrors.sol";
@@ -73,10 +74,10 @@ interface ISessionEscrow is IErrors {
     /// @notice Money left an account's balance.
     event Withdrawn(address indexed token, address indexed account, address to, uint256 amount);
 
-    /// @notice A session began. `fromBalance`: the deposit left the payer's balance, and what is unspent returns there.
-    event SessionOpened(
-        bytes32 indexed sessionId, address indexed advisor, PackedTerms terms, uint80 deposit, bool fromBalance
-    );
+    /// @notice A session began.
+    /// @param slot what is stored from now on: the deposit, the time, and whether the deposit left the payer's balance,
+    /// where the unspent part then returns (libraries/Slot.sol says which bits)
+    event SessionOpened(bytes32 indexed sessionId, address indexed advisor, PackedTerms terms, Slot slot);
 
     /// @notice The whole deposit was raised to `deposit`.
     event ToppedUp(bytes32 indexed sessionId, uint80 deposit, bool fromBalance);

@@ -17,31 +17,40 @@ library Signatures {
 
     /// @notice Why `signature` is not `signer`'s over `digest`; empty if it is.
     /// @param signature 65 bytes (r, s, v), 64 bytes (EIP-2098), or whatever the signer's contract understands
-    function refusal(address signer, bytes32 digest, bytes calldata signature) internal view returns (bytes memory) {
-        if (signature.length == 0) return abi.encodeWithSelector(IErrors.SignatureMissing.selector, signer);
+    function refusal(address signer, bytes32 digest, bytes calldata signature)
+        internal
+        view
+        returns (bytes memory why)
+    {
+        (, why) = examine(signer, digest, signature);
+    }
+
+    /// @notice The same, and whether the signer's own key made it, so that no contract needs to be asked.
+    function examine(address signer, bytes32 digest, bytes calldata signature)
+        internal
+        view
+        returns (bool byKey, bytes memory why)
+    {
+        if (signature.length == 0) {
+            return (false, abi.encodeWithSelector(IErrors.SignatureMissing.selector, signer));
+        }
         address recovered = ECDSA.tryRecoverCalldata(digest, signature);
         bytes32 s = _s(signature);
-        if (recovered == signer && s <= HALF_ORDER && signer != address(0)) return "";
+        if (recovered == signer && s <= HALF_ORDER && signer != address(0)) return (true, why);
         if (signer.code.length != 0) {
-            if (_walletAccepts(signer, digest, signature)) return "";
+            if (_walletAccepts(signer, digest, signature)) return (false, why);
         } else if (s > HALF_ORDER) {
-            return abi.encodeWithSelector(IErrors.HighS.selector, s);
+            return (false, abi.encodeWithSelector(IErrors.HighS.selector, s));
         }
-        return abi.encodeWithSelector(IErrors.WrongSigner.selector, signer, recovered);
+        return (false, abi.encodeWithSelector(IErrors.WrongSigner.selector, signer, recovered));
     }
 
     /// @notice The same for a session's meter key, which is never a contract: the signature is (r, vs) of EIP-2098.
-    function meterRefusal(address key, bytes32 digest, bytes32 r, bytes32 vs) internal view returns (bytes memory) {
+    function meterRefusal(address key, bytes32 digest, bytes32 r, bytes32 vs) internal view returns (bytes memory why) {
         address recovered = ECDSA.tryRecover(digest, r, vs);
         bytes32 s = vs & bytes32(type(uint256).max >> 1);
         if (s > HALF_ORDER) return abi.encodeWithSelector(IErrors.HighS.selector, s);
         if (recovered != key) return abi.encodeWithSelector(IErrors.WrongSigner.selector, key, recovered);
-        return "";
-    }
-
-    /// @notice Whether `signer`'s own key made the signature, so that no contract needs to be asked.
-    function isByKey(address signer, bytes32 digest, bytes calldata signature) internal view returns (bool) {
-        return ECDSA.tryRecoverCalldata(digest, signature) == signer && _s(signature) <= HALF_ORDER;
     }
 
     /// @notice v, r and s of a key's signature, 65 or 64 bytes long.

@@ -10,16 +10,18 @@ using SlotLib for Slot global;
 
 /// @title Reading and writing a session's slot
 library SlotLib {
-    uint256 internal constant CLOSED = 1; // closed, or revoked before it was ever opened
+    uint256 internal constant OPEN = 1; // opened and not closed yet
     uint256 internal constant FROM_BALANCE = 2; // the unspent deposit goes back to the payer's balance, not their wallet
     uint256 internal constant ANSWERED = 4; // the advisor has answered the rating
+    uint256 internal constant REVOKED = 8; // the quote was withdrawn before anybody opened it
 
     function opened(uint80 deposit_, uint40 time, bool fromBalance_) internal pure returns (Slot) {
-        return Slot.wrap((uint256(deposit_) << 176) | (uint256(time) << 56) | (fromBalance_ ? FROM_BALANCE : 0));
+        return
+            Slot.wrap((uint256(deposit_) << 176) | (uint256(time) << 56) | (fromBalance_ ? FROM_BALANCE | OPEN : OPEN));
     }
 
     function revoked(uint40 time) internal pure returns (Slot) {
-        return Slot.wrap((uint256(time) << 16) | CLOSED);
+        return Slot.wrap((uint256(time) << 16) | REVOKED);
     }
 
     function isEmpty(Slot s) internal pure returns (bool) {
@@ -28,12 +30,12 @@ library SlotLib {
 
     /// @notice Opened and not closed; somebody may have asked to close.
     function isOpen(Slot s) internal pure returns (bool) {
-        return Slot.unwrap(s) != 0 && Slot.unwrap(s) & CLOSED == 0;
+        return Slot.unwrap(s) & OPEN != 0;
     }
 
     /// @notice Opened once, and closed now. A revoked quote is not.
     function wasClosed(Slot s) internal pure returns (bool) {
-        return Slot.unwrap(s) & CLOSED != 0 && openedAt(s) != 0;
+        return !isEmpty(s) && Slot.unwrap(s) & (OPEN | REVOKED) == 0;
     }
 
     function fromBalance(Slot s) internal pure returns (bool) {
@@ -78,8 +80,9 @@ library SlotLib {
     }
 
     function ended(Slot s, uint80 earned_, uint40 time) internal pure returns (Slot) {
-        uint256 kept = Slot.unwrap(s) & (type(uint256).max << 176 | uint256(type(uint40).max) << 56 | type(uint16).max);
-        return Slot.wrap(kept | (uint256(earned_) << 96) | (uint256(time) << 16) | CLOSED);
+        uint256 kept =
+            Slot.unwrap(s) & (type(uint256).max << 176 | uint256(type(uint40).max) << 56 | (type(uint16).max & ~OPEN));
+        return Slot.wrap(kept | (uint256(earned_) << 96) | (uint256(time) << 16));
     }
 
     function rated(Slot s, uint8 score_) internal pure returns (Slot) {

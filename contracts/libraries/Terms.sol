@@ -5,10 +5,11 @@ import {IErrors, Party} from "../interfaces/IErrors.sol";
 
 /// @notice The terms of a session as they travel in calldata and stand in the log: seven words instead of nineteen.
 /// People and wallets never see this form; they sign the readable EIP-712 `Terms` that it unpacks to.
-/// @dev Each word is an address in its upper 160 bits and what fits beside it; `payer` and `advisor` end in 16 zero bits.
+/// @dev Each word is an address in its upper 160 bits and what fits beside it. There is one packed form only: `payer` and
+/// `advisor` end in 16 zero bits, and a payer who is the client is written as zero, because zeros are cheap to send.
 struct PackedTerms {
     bytes32 client; // client 160 | connectFee 80 | feeBps 16
-    bytes32 payer; // payer 160 | unitPrice 80 | zero 16
+    bytes32 payer; // payer 160, zero: the client | unitPrice 80 | zero 16
     bytes32 advisor; // advisor 160 | stepPrice 80 | zero 16
     bytes32 meter; // meterKey 160 | unitSeconds 32 | includedUnits 32 | stepUnits 32
     bytes32 token; // token 160 | maxUnits 32 | openBefore 40 | closeGrace 24
@@ -41,8 +42,9 @@ library TermsLib {
         return address(bytes20(t.client));
     }
 
-    function payerOf(PackedTerms calldata t) internal pure returns (address) {
-        return address(bytes20(t.payer));
+    function payerOf(PackedTerms calldata t) internal pure returns (address payer) {
+        payer = address(bytes20(t.payer));
+        if (payer == address(0)) payer = clientOf(t);
     }
 
     function advisorOf(PackedTerms calldata t) internal pure returns (address) {
@@ -132,6 +134,7 @@ library TermsLib {
 
             mstore(free, termsType)
             mstore(add(free, 0x20), shr(96, client))
+            if iszero(shr(96, payer)) { payer := client }
             mstore(add(free, 0x40), shr(96, payer))
             mstore(add(free, 0x60), shr(96, advisor))
             mstore(add(free, 0x80), shr(96, meter)) // meterKey
@@ -180,7 +183,7 @@ library TermsLib {
     function refusal(PackedTerms calldata t, uint256 deposit, address escrow, uint256 time)
         internal
         pure
-        returns (bytes memory)
+        returns (bytes memory why)
     {
         unchecked {
             uint256 included = includedUnits(t);
@@ -225,16 +228,16 @@ library TermsLib {
         return _partyRefusal(t, escrow);
     }
 
-    function _partyRefusal(PackedTerms calldata t, address escrow) private pure returns (bytes memory) {
-        (address client, address payer) = (clientOf(t), payerOf(t));
+    function _partyRefusal(PackedTerms calldata t, address escrow) private pure returns (bytes memory why) {
+        (address client, address payer) = (clientOf(t), address(bytes20(t.payer))); // zero: the client
         (address advisor, address key) = (advisorOf(t), meterKey(t));
         if (client == advisor || client == address(0) || client == escrow) return _invalid(Party.Client, client);
-        if (payer != client && (payer == address(0) || payer == escrow)) return _invalid(Party.Payer, payer);
+        if (payer == client) return abi.encodeWithSelector(IErrors.TermsNotCanonical.selector, t.payer, t.advisor);
+        if (payer == escrow) return _invalid(Party.Payer, payer);
         if (advisor == address(0) || advisor == escrow) return _invalid(Party.Advisor, advisor);
         if (key == advisor || key == address(0) || key == escrow) return _invalid(Party.MeterKey, key);
         if (tokenOf(t) == escrow) return _invalid(Party.Token, escrow);
         if (feeRecipient(t) == escrow) return _invalid(Party.FeeRecipient, escrow);
-        return "";
     }
 
     function _invalid(Party party, address account) private pure returns (bytes memory) {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeTransferLib} from "solady/utils/SafeTransferLib.sol";
 import {IErrors} from "../interfaces/IErrors.sol";
 import {Signatures} from "./Signatures.sol";
 
@@ -55,15 +56,15 @@ library Tokens {
     uint256 internal constant MOST_AT_ONCE = type(uint128).max;
 
     function balanceOf(address token, address account) internal view returns (uint256) {
-        return uint256(_ask(token, abi.encodeCall(IERC20.balanceOf, (account))));
+        (bool answered, uint256 balance) = SafeTransferLib.checkBalanceOf(token, account);
+        if (!answered) _deny(token);
+        return balance;
     }
 
     /// @notice Moves `amount` by allowance from `from` to `to`; returns only if exactly that much arrived.
     function pull(address token, address from, address to, uint256 amount) internal {
         uint256 before = balanceOf(token, to);
-        if (!_call(token, gasleft(), 0, abi.encodeCall(IERC20.transferFrom, (from, to, amount)))) {
-            revert IErrors.TokenCallFailed(token);
-        }
+        if (!SafeTransferLib.trySafeTransferFrom(token, from, to, amount)) revert IErrors.TokenCallFailed(token);
         _arrived(token, to, before, amount);
     }
 
@@ -78,9 +79,9 @@ library Tokens {
     ) internal {
         uint256 before = balanceOf(token, address(this));
         bytes32 digest = _authorizationDigest(token, from, amount, nonce, authorization);
-        bytes memory why = Signatures.refusal(from, digest, authorization.signature);
+        (bool byKey, bytes memory why) = Signatures.examine(from, digest, authorization.signature);
         if (why.length != 0) revertWith(why);
-        if (!_call(token, gasleft(), 0, _receiveCall(digest, from, amount, nonce, authorization))) {
+        if (!_call(token, gasleft(), 0, _receiveCall(byKey, from, amount, nonce, authorization))) {
             revert IErrors.TokenCallFailed(token);
         }
         _arrived(token, address(this), before, amount);
@@ -123,7 +124,10 @@ library Tokens {
             answered := and(answered, gt(returndatasize(), 31))
             answer := mload(0)
         }
-        if (answered) return answer;
+        if (!answered) _deny(token);
+    }
+
+    function _deny(address token) private view {
         if (token.code.length == 0) revert IErrors.TokenWithoutCode(token);
         revert IErrors.TokenCallFailed(token);
     }
@@ -174,15 +178,13 @@ library Tokens {
     }
 
     /// @dev The form with v, r, s is the older one and known to every such token; only a contract's signature needs bytes.
-    function _receiveCall(
-        bytes32 digest,
-        address from,
-        uint256 amount,
-        bytes32 nonce,
-        Authorization calldata authorization
-    ) private view returns (bytes memory) {
+    function _receiveCall(bool byKey, address from, uint256 amount, bytes32 nonce, Authorization calldata authorization)
+        private
+        view
+        returns (bytes memory)
+    {
         (uint256 validAfter, uint256 validBefore) = (authorization.validAfter, authorization.validBefore);
-        if (Signatures.isByKey(from, digest, authorization.signature)) {
+        if (byKey) {
             (uint8 v, bytes32 r, bytes32 s) = Signatures.split(authorization.signature);
             return abi.encodeWithSignature(
                 "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",

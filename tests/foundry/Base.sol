@@ -12,6 +12,7 @@ import {
     Status,
     Voucher
 } from "../../contracts/interfaces/ISessionEscrow.sol";
+import {Slot} from "../../contracts/libraries/Slot.sol";
 import {PackedTerms} from "../../contracts/libraries/Terms.sol";
 import {Authorization} from "../../contracts/libraries/Tokens.sol";
 
@@ -138,7 +139,7 @@ abstract contract Hashing {
     function _pack(Terms memory t) internal pure returns (PackedTerms memory p) {
         Tariff memory a = t.tariff;
         p.client = bytes32(abi.encodePacked(t.client, a.connectFee, t.feeBps));
-        p.payer = bytes32(abi.encodePacked(t.payer, a.unitPrice, uint16(0)));
+        p.payer = bytes32(abi.encodePacked(t.payer == t.client ? address(0) : t.payer, a.unitPrice, uint16(0)));
         p.advisor = bytes32(abi.encodePacked(t.advisor, a.stepPrice, uint16(0)));
         p.meter = bytes32(abi.encodePacked(t.meterKey, a.unitSeconds, a.includedUnits, a.stepUnits));
         p.token = bytes32(abi.encodePacked(t.token, a.maxUnits, t.openBefore, t.closeGrace));
@@ -412,6 +413,14 @@ abstract contract Base is Asserts, Hashing {
     }
 
     // ------------------------------------------------------------------ what is expected
+
+    /// @dev The event of a session opened now, its slot written down by its layout in docs/protocol.md.
+    function _expectOpened(Terms memory t, uint80 amount, bool fromBalance) internal {
+        uint256 slot = uint256(amount) << 176 | time << 56 | (fromBalance ? 3 : 1);
+        bytes32 id = _idOf(t);
+        _expectEvent();
+        emit ISessionEscrow.SessionOpened(id, t.advisor, _pack(t), Slot.wrap(slot));
+    }
 
     function _expectEvent() internal {
         CHEATS.expectEmit(address(escrow));

@@ -14,8 +14,7 @@ contract OpeningTest is Base {
         Terms memory t = _terms();
         bytes memory quote = _sign(ADVISOR_KEY, _idOf(t));
         uint256 before = token.balanceOf(CLIENT);
-        _expectEvent();
-        emit ISessionEscrow.SessionOpened(_idOf(t), ADVISOR, _pack(t), DEPOSIT, false);
+        _expectOpened(t, DEPOSIT, false);
         CHEATS.prank(CLIENT);
         bytes32 id = escrow.open(_pack(t), DEPOSIT, quote, "");
         _equal(id, _idOf(t), "id");
@@ -36,8 +35,7 @@ contract OpeningTest is Base {
         Terms memory t = _sponsored();
         Authorization memory a = _authorize(SPONSOR_KEY, address(escrow), DEPOSIT, _idOf(t));
         (bytes memory quote, bytes memory consent) = (_sign(ADVISOR_KEY, _idOf(t)), _sign(CLIENT_KEY, _idOf(t)));
-        _expectEvent();
-        emit ISessionEscrow.SessionOpened(_idOf(t), ADVISOR, _pack(t), DEPOSIT, false);
+        _expectOpened(t, DEPOSIT, false);
         CHEATS.prank(RELAYER);
         escrow.openWithAuthorization(_pack(t), DEPOSIT, a, quote, consent);
         require(token.authorizationState(SPONSOR, _idOf(t)), "the nonce is the id");
@@ -56,8 +54,7 @@ contract OpeningTest is Base {
         Terms memory t = _sponsored();
         _stock(SPONSOR);
         Opening memory o = _opening(t, DEPOSIT);
-        _expectEvent();
-        emit ISessionEscrow.SessionOpened(_idOf(t), ADVISOR, _pack(t), DEPOSIT, true);
+        _expectOpened(t, DEPOSIT, true);
         CHEATS.prank(RELAYER);
         bytes32 id = escrow.openFromBalance(o);
         _equal(id, _idOf(t), "id");

@@ -136,10 +136,8 @@ contract SenselessTermsTest is Base {
         _refusesTerms(t, _invalid(Party.Client, address(escrow)));
     }
 
-    function test_a_payer_who_is_nobody_or_the_escrow_is_refused() external {
+    function test_a_payer_who_is_the_escrow_is_refused() external {
         Terms memory t = _terms();
-        t.payer = address(0);
-        _refusesTerms(t, _invalid(Party.Payer, address(0)));
         t.payer = address(escrow);
         _refusesTerms(t, _invalid(Party.Payer, address(escrow)));
     }
@@ -171,6 +169,17 @@ contract SenselessTermsTest is Base {
         t = _terms();
         t.feeRecipient = address(escrow);
         _refusesTerms(t, _invalid(Party.FeeRecipient, address(escrow)));
+    }
+
+    function test_a_payer_who_is_the_client_is_written_as_zero() external {
+        Terms memory t = _terms();
+        Opening memory o = _opening(t, DEPOSIT);
+        _equal(bytes20(o.terms.payer), 0, "packed");
+        o.terms.payer |= bytes20(t.client);
+        _refuses(t, o, abi.encodeWithSelector(IErrors.TermsNotCanonical.selector, o.terms.payer, o.terms.advisor));
+        require(_session(t).status == Status.None, "opened");
+        _open(t, DEPOSIT);
+        _equal(_session(t).deposit, DEPOSIT, "opened by the client");
     }
 
     function test_bits_that_carry_nothing_must_be_zero() external {

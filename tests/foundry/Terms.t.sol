@@ -18,11 +18,13 @@ contract TermsTest is Base {
 
     // ------------------------------------------------------------------ packing and hashing
 
-    function test_packed_terms_unpack_to_what_was_packed(Terms memory t) external view {
+    function test_packed_terms_unpack_to_what_was_packed(Terms memory t, bool sponsored) external view {
+        if (!sponsored || t.payer == address(0)) t.payer = t.client;
         _equal(abi.encode(terms.unpack(_pack(t))), abi.encode(t), "terms");
     }
 
-    function test_the_hash_is_eip712s_of_the_readable_terms(Terms memory t) external view {
+    function test_the_hash_is_eip712s_of_the_readable_terms(Terms memory t, bool sponsored) external view {
+        if (!sponsored || t.payer == address(0)) t.payer = t.client;
         _equal(terms.hash(_pack(t)), _hashOf(t), "hash");
         _equal(escrow.sessionIdOf(_pack(t)), _idOf(t), "id");
     }

@@ -111,9 +111,10 @@ class _Words:
             raise Unreadable(f"{length} bytes are beyond the calldata")
         return self.data[start : start + length]
 
-    def terms(self, index: int) -> Terms:
-        """Raises ValueError if they are not canonical: no session ever has such terms."""
-        return Terms.unpack([self.word(index + i) for i in range(PACKED_WORDS)])
+    def terms(self, index: int, *, opening: bool = False) -> Terms:
+        """Raises ValueError if a session should open with terms that are not canonical."""
+        words = [self.word(index + i) for i in range(PACKED_WORDS)]
+        return Terms.unpack(words, canonical=opening)
 
     def rows(self) -> Iterator[_Words]:
         """The elements of the array of dynamic structs that the first word points to."""
@@ -127,17 +128,17 @@ class _Words:
 
 
 def _open(a: _Words) -> Row:
-    return OpenRow(a.terms(0), a.number(7), a.bytes(8), a.bytes(9), None)
+    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), None)
 
 
 def _open_with_authorization(a: _Words) -> Row:
     paid = a.at(8)
     authorized = Authorized(paid.number(0), paid.number(1), paid.bytes(2))
-    return OpenRow(a.terms(0), a.number(7), a.bytes(9), a.bytes(10), authorized)
+    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(9), a.bytes(10), authorized)
 
 
 def _opening(a: _Words) -> Row:
-    return OpenRow(a.terms(0), a.number(7), a.bytes(8), a.bytes(9), a.bytes(10))
+    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), a.bytes(10))
 
 
 def _settlement(a: _Words) -> Row:

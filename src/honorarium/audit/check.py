@@ -132,6 +132,10 @@ def check_esc_5(book: Book, entry: Entry) -> Iterator[Finding]:
     close. Queue and pauses within that time are the journal's matter, not the chain's.
     """
     event = entry.event
+    if isinstance(event, SessionOpened) and event.slot.opened_at != entry.time:
+        yield finding_at(
+            entry, "ESC-5", event.session_id, f"opened at {entry.time}", event.slot.opened_at
+        )
     if not isinstance(event, Settled | SessionClosed) or event.units == 0:
         return
     session = book.session(event.session_id)

@@ -50,12 +50,12 @@ _SLOT_OF: Final = {entry.label: entry.slot for entry in artifact("SessionEscrow"
 
 def slot_key(session_id: SessionId) -> int:
     """Where in the escrow's storage a session lies."""
-    return _mapped(session_id, "_slots")
+    return _mapped(session_id, "_cells")
 
 
 def balance_key(token: Address, account: Address) -> int:
     """Where in the escrow's storage an account's balance lies."""
-    return _mapped(keccak(word(token) + word(account)), "_balances")
+    return int.from_bytes(keccak(token + account), "big")
 
 
 def tally_key(advisor: Address) -> int:

@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from honorarium.audit.book import Book, Movement, SessionRecord, share_of
-from honorarium.audit.facts import Finding, Slot, State, Transfer
-from honorarium.chain import Status
+from honorarium.audit.facts import Finding, State, Transfer
 from honorarium.ids import Address
+from honorarium.protocol.slot import REVOKED_FLAG, Slot, Status
 from honorarium.units import UnixTime
 
 
@@ -116,7 +116,7 @@ def check_slots(book: Book, state: State) -> Iterator[Finding]:
                 )
     for session_id, time in book.revoked.items():
         slot = Slot.unpack(state.slots.get(session_id, 0))
-        revoked = Slot.unpack(time << 16 | 1)
+        revoked = Slot.unpack(time << 16 | REVOKED_FLAG)
         if slot != revoked:
             yield Finding(
                 "ESC-6", session_id, f"revoked at {time}", _described(slot), about="storage slot"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from honorarium.chain import Status
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Event
 from honorarium.protocol.typed_data import Domain
@@ -53,53 +51,6 @@ class Transfer:
     sender: Address
     recipient: Address
     amount: BaseUnits
-
-
-CLOSED_FLAG: Final = 1
-FROM_BALANCE_FLAG: Final = 2
-ANSWERED_FLAG: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A session as one word of the contract's storage holds it."""
-
-    deposit: BaseUnits
-    earned: BaseUnits
-    opened_at: UnixTime
-    closing_or_closed_at: UnixTime
-    score: int
-    flags: int
-
-    @classmethod
-    def unpack(cls, word: int) -> Slot:
-        """From the highest bit: deposit 80, earned 80, openedAt 40, closingAt or closedAt 40,
-        score 8, flags 8.
-        """
-        return cls(
-            deposit=BaseUnits(word >> 176),
-            earned=BaseUnits(word >> 96 & (1 << 80) - 1),
-            opened_at=UnixTime(word >> 56 & (1 << 40) - 1),
-            closing_or_closed_at=UnixTime(word >> 16 & (1 << 40) - 1),
-            score=word >> 8 & 0xFF,
-            flags=word & 0xFF,
-        )
-
-    @property
-    def status(self) -> Status:
-        if self.flags & CLOSED_FLAG:
-            return Status.CLOSED if self.opened_at else Status.REVOKED
-        if not self.opened_at and not self.deposit:
-            return Status.NONE
-        return Status.CLOSING if self.closing_or_closed_at else Status.OPEN
-
-    @property
-    def from_balance(self) -> bool:
-        return bool(self.flags & FROM_BALANCE_FLAG)
-
-    @property
-    def answered(self) -> bool:
-        return bool(self.flags & ANSWERED_FLAG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from eth_abi.abi import decode
 
@@ -25,6 +24,7 @@ from honorarium.chain.abi import (
 from honorarium.chain.node import Block, Node
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.signed import SignedVoucher
+from honorarium.protocol.slot import Status
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, UnixTime
@@ -39,16 +39,6 @@ __all__ = [
     "Status",
     "Tally",
 ]
-
-
-class Status(IntEnum):
-    """Where a session stands; the numbers are the contract's."""
-
-    NONE = 0
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
-    REVOKED = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ class TermsNotCanonical(ContractError):
     def sentence(self) -> str:
         return (
             f"the packed words of payer (0x{self.payer.hex()}) and advisor "
-            f"(0x{self.advisor.hex()}) must end in 16 zero bits; pack the terms with Terms.pack()"
+            f"(0x{self.advisor.hex()}) must end in 16 zero bits, and a payer who is the client is "
+            "written as zero; pack the terms with Terms.pack()"
         )
 
 

@@ -57,6 +57,7 @@ from honorarium.protocol.signed import (
     Quote,
     SignedVoucher,
 )
+from honorarium.protocol.slot import Slot, Status
 from honorarium.protocol.tariff import (
     Tariff,
 )
@@ -99,6 +100,8 @@ __all__ = [
     "Settled",
     "Signature",
     "SignedVoucher",
+    "Slot",
+    "Status",
     "Tariff",
     "Terms",
     "Tipped",

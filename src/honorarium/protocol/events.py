@@ -17,6 +17,7 @@ from eth_hash.auto import keccak
 from honorarium.errors import ContractError
 from honorarium.errors.abi import read_tail, reader
 from honorarium.ids import Address, Hash, SessionId
+from honorarium.protocol.slot import FROM_BALANCE_FLAG, OPEN_FLAG, Slot
 from honorarium.protocol.terms import PACKED_WORDS, Terms
 from honorarium.units import BaseUnits, UnixTime
 
@@ -61,17 +62,25 @@ class Withdrawn(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened(Event):
-    """A session began. `from_balance`: the deposit left the payer's balance and returns there."""
+    """A session began; `slot` is what is stored from now on."""
 
     SIGNATURE = (
         "SessionOpened(bytes32 indexed sessionId,address indexed advisor,PackedTerms terms,"
-        "uint80 deposit,bool fromBalance)"
+        "Slot slot)"
     )
     session_id: SessionId
     advisor: Address
     terms: Terms
-    deposit: BaseUnits
-    from_balance: bool
+    slot: Slot
+
+    @property
+    def deposit(self) -> BaseUnits:
+        return self.slot.deposit
+
+    @property
+    def from_balance(self) -> bool:
+        """The deposit left the payer's balance, and what is unspent returns there."""
+        return self.slot.from_balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +228,10 @@ ESCROW_EVENTS: Final[tuple[type[Event], ...]] = (
 TIP_JAR_EVENTS: Final[tuple[type[Event], ...]] = (Tipped,)
 
 _Decoder = Callable[[Sequence[bytes], bytes], Event]
-_PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
+_ON_THE_WIRE: Final = {
+    "PackedTerms": f"({','.join(['bytes32'] * PACKED_WORDS)})",
+    "Slot": "uint256",
+}
 
 
 def decode_log(topics: Sequence[bytes], data: bytes) -> Event | None:
@@ -236,7 +248,7 @@ def _compile(kind: type[Event]) -> _Decoder:
     """A reader of this event's logs. Sets its topic."""
     name, listed = re.fullmatch(r"(\w+)\((.*)\)", kind.SIGNATURE).groups()  # type: ignore[union-attr]
     parameters = [parameter.split() for parameter in listed.split(",") if parameter]
-    types = [_PACKED if p[0] == "PackedTerms" else p[0] for p in parameters]
+    types = [_ON_THE_WIRE.get(p[0], p[0]) for p in parameters]
     kind.TOPIC = Hash(keccak(f"{name}({','.join(types)})".encode()))
 
     indexed = [reader(p[0]) for p in parameters if "indexed" in p]
@@ -265,7 +277,7 @@ def _data_reader(name: str, types: list[str]) -> Callable[[bytes], list[Any]]:
     end = 0
     for one in types:
         start, end = end, end + 32 * (PACKED_WORDS if one == "PackedTerms" else 1)
-        steps.append((start, end, _terms if one == "PackedTerms" else reader(one)))
+        steps.append((start, end, _OWN_READERS[one] if one in _OWN_READERS else reader(one)))
     length = end
 
     def read_data(data: bytes) -> list[Any]:
@@ -280,6 +292,18 @@ def _terms(data: bytes) -> Terms:
     return Terms.unpack([data[at : at + 32] for at in range(0, 32 * PACKED_WORDS, 32)])
 
 
+def _fresh_slot(data: bytes) -> Slot:
+    slot = Slot.unpack(int.from_bytes(data, "big"))
+    known = Slot(slot.deposit, BaseUnits(0), slot.opened_at, UnixTime(0), 0, slot.flags)
+    if slot != known or slot.flags not in (OPEN_FLAG, OPEN_FLAG | FROM_BALANCE_FLAG):
+        raise ValueError(f"0x{data.hex()} is not the slot of a session that was just opened")
+    return slot
+
+
+_OWN_READERS: Final[dict[str, Callable[[bytes], Any]]] = {
+    "PackedTerms": _terms,
+    "Slot": _fresh_slot,
+}
 _DECODERS: Final[dict[bytes, _Decoder]] = {}
 for _kind in (*ESCROW_EVENTS, *TIP_JAR_EVENTS):
     _decoder = _compile(_kind)

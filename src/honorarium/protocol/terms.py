@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from honorarium.ids import Address, Hash, SessionId
+from honorarium.errors import FieldNotUsable
+from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
 from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.typed_data import Domain, struct_hash
 from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
@@ -86,13 +87,17 @@ class Terms:
     def pack(self) -> tuple[bytes, ...]:
         """The seven words that travel in calldata and stand in the log (PackedTerms in Terms.sol).
 
-        Raises FieldNotUsable if a value has no room in its field.
+        A payer who is the client is written as zero. Raises FieldNotUsable if a value has no room
+        in its field, or if nobody is the payer.
         """
         self.struct_hash()
+        if self.payer == ZERO_ADDRESS:
+            raise FieldNotUsable("Terms", "payer", self.payer, "the client or somebody else")
+        payer = ZERO_ADDRESS if self.payer == self.client else self.payer
         t = self.tariff
         return (
             self.client + _bits((t.connect_fee, 80), (self.fee_bps, 16)),
-            self.payer + _bits((t.unit_price, 80), (0, 16)),
+            payer + _bits((t.unit_price, 80), (0, 16)),
             self.advisor + _bits((t.step_price, 80), (0, 16)),
             self.meter_key
             + _bits((t.unit_seconds, 32), (t.included_units, 32), (t.step_units, 32)),
@@ -102,19 +107,23 @@ class Terms:
         )
 
     @classmethod
-    def unpack(cls, words: tuple[bytes, ...] | list[bytes]) -> Terms:
-        """The terms of seven packed words. Raises ValueError if they are not seven times 32 bytes
-        or carry anything in the bits that are zero.
+    def unpack(cls, words: tuple[bytes, ...] | list[bytes], *, canonical: bool = True) -> Terms:
+        """The terms of seven packed words. Raises ValueError if they are not seven times 32 bytes,
+        or if `canonical` and not in the one form that `pack` gives. The contract asks for that
+        form when a session opens; afterwards it knows the terms by their hash.
         """
         if len(words) != PACKED_WORDS or any(len(w) != 32 for w in words):
             raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
         client, payer, advisor, meter, token, share, context = map(bytes, words)
-        for name, packed in (("payer", payer), ("advisor", advisor)):
-            if packed[30:] != b"\0\0":
-                raise ValueError(f"the last 16 bits beside the {name} are not zero")
+        if canonical:
+            for name, packed in (("payer", payer), ("advisor", advisor)):
+                if packed[30:] != b"\0\0":
+                    raise ValueError(f"the last 16 bits beside the {name} are not zero")
+            if payer[:20] == client[:20]:
+                raise ValueError("a payer who is the client is written as zero")
         return cls(
             client=Address(client[:20]),
-            payer=Address(payer[:20]),
+            payer=Address(client[:20] if payer[:20] == ZERO_ADDRESS else payer[:20]),
             advisor=Address(advisor[:20]),
             meter_key=Address(meter[:20]),
             token=Address(token[:20]),
