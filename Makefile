@@ -21,13 +21,15 @@ BROWNIE_VENV := .venv-brownie
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 BROWNIE_READY := $(BROWNIE_VENV)/.ready
+PEERS := benchmarks/peers
+PEERS_READY := $(PEERS)/node_modules/.ready
 
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas forge-test brownie-test brownie-env build format lock clean
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +80,14 @@ check: setup  ## format, lint, types, import layers, generated files
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
 	@$(BIN)/python benchmarks/gas.py
 
+peers: setup $(PEERS_READY)  ## the same session through Sablier Flow and Superfluid, into docs/peers.md
+	@cd benchmarks && ../$(BIN)/python -m peers
+
+$(PEERS_READY): $(PEERS)/package.json $(PEERS)/package-lock.json $(PEERS)/.npmrc
+	@echo "setting up $(PEERS)/node_modules ..."
+	@cd $(PEERS) && npm ci --ignore-scripts --loglevel=error --no-progress >/dev/null
+	@touch $@
+
 forge-test: build  ## the Solidity tests, on the shipped bytecode
 	@echo "== forge" && scripts/forge test
 
@@ -102,7 +112,8 @@ lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in
 			--custom-compile-command "make lock" $$([[ $$name != dev ]] || echo -c runtime.txt) \
 			$$name.in --output-file $$name.txt; done
 	@npm install --package-lock-only --loglevel=error >/dev/null
+	@cd $(PEERS) && npm install --package-lock-only --loglevel=error >/dev/null
 	@$(BIN)/python scripts/complete_npm_lock.py
 
 clean:  ## remove what was built and every environment
-	rm -rf build dist $(VENV) $(BROWNIE_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build dist $(VENV) $(BROWNIE_VENV) node_modules $(PEERS)/node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
