@@ -117,6 +117,8 @@ def rewritten(page: str, block: str) -> str:
 
 def show(sessions: Sequence[Session], chain: str) -> None:
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=118)  # a log has no width of its own
     table = Table(title=f"a session of 30 minutes, gas, on {chain}", title_justify="left")
     for number, name in enumerate(HEAD[:-1]):
         table.add_column(name, justify="right" if number in NUMBERS else "left")
