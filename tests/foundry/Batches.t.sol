@@ -156,6 +156,60 @@ contract BatchesTest is Base {
         _equal(uint256(_session(ts[0]).status), uint256(Status.Closed), "closed");
     }
 
+    function test_batches_of_one_row_do_what_the_single_calls_do() external {
+        Terms memory t = _interactions();
+        _stock(CLIENT);
+        Opening[] memory openings = new Opening[](1);
+        openings[0] = _opening(t, DEPOSIT);
+        _expectOpened(t, DEPOSIT, true);
+        escrow.openBatch(openings);
+        _equal(escrow.balanceOf(address(token), CLIENT), 10_000e6 - uint256(DEPOSIT), "balance");
+        Settlement[] memory settlements = new Settlement[](1);
+        settlements[0] = _settlement(t, 1);
+        _expectEvent();
+        emit ISessionEscrow.Settled(_idOf(t), 1, 1_500_000, _journal(1));
+        escrow.settleBatch(settlements);
+        _equal(_session(t).earned, 1_500_000, "earned");
+        Closing[] memory closings = new Closing[](1);
+        closings[0] = _closing(t, 2);
+        _expectEvent();
+        emit ISessionEscrow.SessionClosed(_idOf(t), 2, 2_500_000, _journal(2));
+        escrow.closeBatch(closings);
+        _equal(uint256(_session(t).status), uint256(Status.Closed), "status");
+        _equal(escrow.balanceOf(address(token), CLIENT), 10_000e6 - 2_500_000, "refund");
+    }
+
+    function test_a_payer_opens_and_an_advisor_closes_in_a_batch_only_their_own_without_signing() external {
+        _stock(CLIENT);
+        _stock(SPONSOR);
+        Terms[] memory ts = _many(2);
+        ts[1].payer = SPONSOR;
+        Opening[] memory rows = new Opening[](2);
+        for (uint256 i = 0; i < 2; ++i) {
+            rows[i] = _opening(ts[i], DEPOSIT);
+            rows[i].payerSignature = "";
+        }
+        _expectOpened(ts[0], DEPOSIT, true);
+        _expectEvent();
+        emit ISessionEscrow.RowSkipped(1, _idOf(ts[1]), _missing(SPONSOR));
+        CHEATS.prank(CLIENT);
+        escrow.openBatch(rows);
+        ts[1].payer = CLIENT;
+        ts[1].advisor = STRANGER;
+        _open(ts[1], DEPOSIT);
+        Closing[] memory closings = new Closing[](2);
+        for (uint256 i = 0; i < 2; ++i) {
+            closings[i] = _closing(ts[i], 0);
+            closings[i].advisorSignature = "";
+        }
+        _expectEvent();
+        emit ISessionEscrow.RowSkipped(1, _idOf(ts[1]), _missing(STRANGER));
+        CHEATS.prank(ADVISOR);
+        escrow.closeBatch(closings);
+        _equal(uint256(_session(ts[0]).status), uint256(Status.Closed), "their own");
+        _equal(uint256(_session(ts[1]).status), uint256(Status.Open), "another's");
+    }
+
     function test_empty_batches_do_nothing() external {
         CHEATS.recordLogs();
         escrow.openBatch(new Opening[](0));

@@ -82,6 +82,33 @@ contract RatingsTest is Base {
         _tally(1, score);
     }
 
+    function test_ESC10_a_score_of_1_or_5_counts_and_of_0_or_6_does_not() external {
+        uint8[4] memory scores = [0, 1, 5, 6];
+        for (uint256 i = 0; i < 4; ++i) {
+            Terms memory t = _interactions();
+            t.salt = uint96(100 + i);
+            _open(t, DEPOSIT);
+            _close(t, 1);
+            bytes memory why = abi.encodeWithSelector(IErrors.ScoreOutOfRange.selector, scores[i]);
+            if (i == 0 || i == 3) CHEATS.expectRevert(why);
+            CHEATS.prank(CLIENT);
+            escrow.rate(_pack(t), scores[i], COMMENT, "");
+            _equal(_session(t).score, i == 0 || i == 3 ? 0 : scores[i], "score");
+        }
+        _tally(2, 6);
+    }
+
+    function test_ESC10_the_smallest_sum_that_can_be_earned_may_be_rated() external {
+        Terms memory t = _interactions();
+        (t.tariff.connectFee, t.tariff.unitPrice) = (0, 1);
+        _open(t, DEPOSIT);
+        _close(t, 1);
+        _equal(_session(t).earned, 1, "earned");
+        CHEATS.prank(CLIENT);
+        escrow.rate(_pack(t), 5, COMMENT, "");
+        _tally(1, 5);
+    }
+
     function test_ESC10_the_last_second_of_the_window_counts_and_the_next_does_not() external {
         Terms memory t = _closed();
         uint256 windowEnds = time + 30 days;
@@ -189,10 +216,54 @@ contract RatingsTest is Base {
     }
 
     function test_there_is_no_answer_without_a_rating() external {
-        Terms memory t = _closed();
+        Terms memory t = _sponsored();
+        t.tariff.unitSeconds = 0;
+        _mayNotAnswer(t); // never was
+        _open(t, DEPOSIT);
+        _mayNotAnswer(t);
+        _close(t, 3);
+        _mayNotAnswer(t);
+        CHEATS.prank(CLIENT);
+        escrow.rate(_pack(t), 2, COMMENT, "");
+        CHEATS.prank(ADVISOR);
+        escrow.answer(_pack(t), REPLY, "");
+        require(_session(t).answered, "answered");
+    }
+
+    function _mayNotAnswer(Terms memory t) private {
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.NotRated.selector, _idOf(t)));
         CHEATS.prank(ADVISOR);
         escrow.answer(_pack(t), REPLY, "");
+    }
+
+    function test_ESC14_an_answer_signature_is_for_its_session_and_its_words() external {
+        Terms memory t = _closed();
+        CHEATS.prank(CLIENT);
+        escrow.rate(_pack(t), 2, COMMENT, "");
+        Terms memory other = _terms();
+        bytes[2] memory signatures =
+            [_signBy(ADVISOR, _answerHash(other, REPLY)), _signBy(ADVISOR, _answerHash(t, COMMENT))];
+        for (uint256 i = 0; i < 2; ++i) {
+            try escrow.answer(_pack(t), REPLY, signatures[i]) {
+                revert("answered");
+            } catch (bytes memory why) {
+                require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
+            }
+        }
+    }
+
+    function test_each_advisor_has_a_tally_of_their_own() external {
+        _tally(0, 0);
+        Terms memory t = _interactions();
+        t.advisor = STRANGER;
+        _open(t, DEPOSIT);
+        _close(t, 1);
+        CHEATS.prank(CLIENT);
+        escrow.rate(_pack(t), 4, COMMENT, "");
+        _tally(0, 0);
+        (uint128 count, uint128 sum) = escrow.ratingOf(STRANGER);
+        _equal(count, 1, "count");
+        _equal(sum, 4, "sum");
     }
 
     function test_ESC10_money_never_waits_for_a_rating() external {

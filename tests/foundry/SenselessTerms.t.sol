@@ -124,6 +124,25 @@ contract SenselessTermsTest is Base {
         _opensTerms(t, DEPOSIT);
     }
 
+    function test_the_last_values_within_each_bound_open() external {
+        Terms memory t = _terms();
+        t.tariff.unitSeconds = 86_399;
+        _opensTerms(t, DEPOSIT);
+        t = _terms();
+        t.feeBps = 9_999;
+        _opensTerms(t, DEPOSIT);
+        t.feeBps = 1;
+        _opensTerms(t, DEPOSIT);
+        t.closeGrace = 601;
+        _opensTerms(t, DEPOSIT);
+        t.closeGrace = 604_799;
+        _opensTerms(t, DEPOSIT);
+        t.openBefore = uint40(time + 30 days - 1);
+        _opensTerms(t, DEPOSIT);
+        t.openBefore = uint40(time + 2);
+        _opensTerms(t, DEPOSIT);
+    }
+
     // ------------------------------------------------------------------ parties
 
     function test_a_client_who_is_nobody_the_advisor_or_the_escrow_is_refused() external {

@@ -104,15 +104,19 @@ contract SettlingTest is Base {
         _refuses(t, _settlement(t, 3), _notOpen(t));
     }
 
-    function test_ESC14_the_mirror_image_of_a_vouchers_signature_is_refused() external {
+    /// @dev EIP-2098 has 255 bits for s, so nearly no mirror image can be written down; what can be is refused.
+    function test_ESC14_a_vouchers_s_above_half_the_order_is_refused() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
         Settlement memory s = _settlement(t, 3);
-        (bytes memory high, bytes32 highS) = _signHigh(METER_KEY, _digest(_voucherHash(t, 3, _journal(3))));
-        // s is below the order, so its highest bit is free for the parity here as well.
-        if (uint256(highS) >> 255 != 0) return;
-        s.voucher.vs = highS | bytes32(uint256(uint8(high[64]) - 27) << 255);
-        _refuses(t, s, abi.encodeWithSelector(IErrors.HighS.selector, highS));
+        uint256 parity = 1 << 255;
+        uint256[4] memory high = [ORDER / 2 + 1, ORDER / 2 + 2, parity - 1, ORDER / 2 + 1 | parity];
+        for (uint256 i = 0; i < 4; ++i) {
+            s.voucher.vs = bytes32(high[i]);
+            _refuses(t, s, abi.encodeWithSelector(IErrors.HighS.selector, high[i] & (parity - 1)));
+        }
+        s.voucher.vs = bytes32(ORDER / 2);
+        _refusesAnySigner(s);
     }
 
     function test_a_voucher_without_a_signature_is_nobodys() external {
