@@ -11,6 +11,7 @@ import {
     HookToken,
     MadeUpToken,
     NoReturnToken,
+    OneAnswer,
     PlainToken,
     SilentAuthorizations,
     SwallowingToken
@@ -61,6 +62,33 @@ contract ArrivalsTest is Base {
             answering.answerWith(words[i]);
             _refusesIn(address(answering), abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(answering)));
         }
+    }
+
+    function test_ESC13_a_token_that_answers_less_than_a_word_is_refused_and_more_is_fine() external {
+        AnsweringToken answering = new AnsweringToken();
+        uint256[3] memory less = [uint256(1), 4, 31];
+        for (uint256 i = 0; i < 3; ++i) {
+            answering.answerIn(less[i]);
+            _refusesIn(address(answering), abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(answering)));
+        }
+        uint256[3] memory enough = [uint256(32), 33, 64];
+        for (uint256 i = 0; i < 3; ++i) {
+            answering.answerIn(enough[i]);
+            CHEATS.prank(CLIENT);
+            escrow.deposit(address(answering), CLIENT, DEPOSIT);
+            CHEATS.prank(CLIENT);
+            escrow.withdraw(address(answering), DEPOSIT, STRANGER);
+        }
+        _equal(answering.balanceOf(STRANGER), 3 * uint256(DEPOSIT), "there and out again");
+    }
+
+    function test_ESC13_a_balance_told_in_less_than_a_word_is_no_balance() external {
+        OneAnswer short = new OneAnswer(31);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(short)));
+        escrow.deposit(address(short), CLIENT, DEPOSIT);
+        OneAnswer whole = new OneAnswer(32); // whose balance stays one, whatever is moved
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.AmountNotReceived.selector, address(whole), DEPOSIT, 0));
+        escrow.deposit(address(whole), CLIENT, DEPOSIT);
     }
 
     function test_a_token_that_answers_nothing_is_fine() external {
@@ -229,6 +257,21 @@ contract ArrivalsTest is Base {
         escrow.deposit(address(hooks), address(account), AMOUNT);
         _equal(escrow.balanceOf(address(hooks), address(account)), AMOUNT, "balance");
         _equal(hooks.balanceOf(address(escrow)), AMOUNT, "kept");
+    }
+
+    function test_ESC13_more_withdrawn_in_the_middle_of_a_deposit_than_it_brings_is_an_arrival_of_nothing() external {
+        HookToken hooks = new HookToken();
+        HookedAccount account = new HookedAccount();
+        hooks.mint(address(account), 3 * AMOUNT);
+        _hook(hooks, account);
+        CHEATS.prank(address(account));
+        escrow.deposit(address(hooks), address(account), 2 * AMOUNT);
+        bytes memory out = abi.encodeCall(escrow.withdraw, (address(hooks), 2 * AMOUNT, address(account)));
+        account.onSend(address(escrow), out, true);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.AmountNotReceived.selector, address(hooks), AMOUNT, 0));
+        CHEATS.prank(address(account));
+        escrow.deposit(address(hooks), address(account), AMOUNT);
+        _equal(escrow.balanceOf(address(hooks), address(account)), 2 * AMOUNT, "balance");
     }
 
     function test_ESC6_a_payer_who_calls_back_when_refunded_gets_nothing_twice() external {

@@ -88,6 +88,39 @@ contract LedgerTest is Base {
         escrow.depositWithAuthorization(address(token), CLIENT, AMOUNT, SALT, a);
     }
 
+    function test_ESC14_an_authorization_deposits_only_what_it_was_signed_for() external {
+        bytes32 nonce = keccak256(abi.encode(keccak256("Deposit"), address(token), CLIENT, SALT));
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), AMOUNT, nonce);
+        for (uint256 i = 0; i < 5; ++i) {
+            if (i == 3) a.validAfter -= 1;
+            if (i == 4) (a.validAfter, a.validBefore) = (a.validAfter + 1, a.validBefore + 1);
+            address account = i == 0 ? SPONSOR : CLIENT;
+            uint256 amount = i == 1 ? AMOUNT + 1 : AMOUNT;
+            bytes32 salt = i == 2 ? bytes32(0) : SALT;
+            try escrow.depositWithAuthorization(address(token), account, amount, salt, a) {
+                revert("deposited");
+            } catch (bytes memory why) {
+                require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
+            }
+        }
+    }
+
+    function test_nobody_and_the_escrow_itself_deposit_nothing_by_authorization() external {
+        Authorization memory a;
+        (a.validAfter, a.validBefore, a.signature) = (time - 1, time + 1, new bytes(65));
+        CHEATS.expectRevert(_wrong(address(0), address(0)));
+        escrow.depositWithAuthorization(address(token), address(0), AMOUNT, SALT, a);
+        token.mint(address(escrow), AMOUNT);
+        CHEATS.expectRevert(_wrong(address(escrow), address(0)));
+        escrow.depositWithAuthorization(address(token), address(escrow), AMOUNT, SALT, a);
+    }
+
+    function test_coin_is_not_deposited_by_authorization() external {
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), AMOUNT, "");
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenWithoutCode.selector, COIN));
+        escrow.depositWithAuthorization(COIN, CLIENT, AMOUNT, SALT, a);
+    }
+
     // ------------------------------------------------------------------ out
 
     function test_the_owner_withdraws_to_anywhere_at_any_time() external {
@@ -231,6 +264,39 @@ contract LedgerTest is Base {
                 require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
             }
         }
+    }
+
+    function test_a_signed_withdrawal_that_fails_keeps_its_number() external {
+        _stock(CLIENT);
+        uint256 whole = 10_000e6;
+        MoodyRecipient moody = new MoodyRecipient();
+        _failsFor(0, STRANGER, abi.encodeWithSelector(IErrors.ZeroAmount.selector));
+        _failsFor(AMOUNT, address(0), abi.encodeWithSelector(IErrors.InvalidRecipient.selector, address(0)));
+        _failsFor(AMOUNT, address(escrow), abi.encodeWithSelector(IErrors.InvalidRecipient.selector, address(escrow)));
+        _failsFor(
+            whole + 1, STRANGER, abi.encodeWithSelector(IErrors.BalanceTooSmall.selector, CLIENT, whole + 1, whole)
+        );
+        CHEATS.prank(CLIENT);
+        escrow.deposit{value: AMOUNT}(COIN, CLIENT, AMOUNT);
+        moody.become(MoodyRecipient.Mood.Reverts);
+        bytes memory signature = _signBy(
+            CLIENT,
+            keccak256(abi.encode(_type(WITHDRAWAL_TYPE), CLIENT, COIN, AMOUNT, address(moody), uint256(0), time))
+        );
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.PaymentFailed.selector, COIN, address(moody), AMOUNT));
+        escrow.withdrawFor(CLIENT, COIN, AMOUNT, address(moody), 0, time, signature);
+        _equal(escrow.nonces(CLIENT), 0, "nonce");
+        moody.become(MoodyRecipient.Mood.Fine); // the same signature pays later
+        escrow.withdrawFor(CLIENT, COIN, AMOUNT, address(moody), 0, time, signature);
+        _equal(address(moody).balance, AMOUNT, "paid");
+        _equal(escrow.nonces(CLIENT), 1, "nonce");
+        _equal(escrow.nonces(SPONSOR), 0, "another's nonce");
+    }
+
+    function _failsFor(uint256 amount, address to, bytes memory why) private {
+        bytes memory signature = _withdrawal(CLIENT_KEY, CLIENT, amount, to, 0, time);
+        CHEATS.expectRevert(why);
+        escrow.withdrawFor(CLIENT, address(token), amount, to, 0, time, signature);
     }
 
     function test_nobody_withdraws_for_the_zero_address() external {

@@ -281,12 +281,57 @@ contract OpeningTest is Base {
         bytes memory why = abi.encodeWithSelector(IErrors.SessionExists.selector, _idOf(t));
         _open(t, DEPOSIT);
         _mayNotRevoke(t, why);
+        _leave(t);
+        _mayNotRevoke(t, why);
         _close(t, 0);
         _mayNotRevoke(t, why);
         t.salt = 8;
         CHEATS.prank(ADVISOR);
         escrow.revoke(_pack(t), ADVISOR, "");
         _mayNotRevoke(t, abi.encodeWithSelector(IErrors.SessionExists.selector, _idOf(t)));
+    }
+
+    function test_ESC12_revoked_terms_open_in_no_way() external {
+        Terms memory t = _terms();
+        CHEATS.prank(ADVISOR);
+        escrow.revoke(_pack(t), ADVISOR, "");
+        bytes memory why = abi.encodeWithSelector(IErrors.SessionExists.selector, _idOf(t));
+        bytes memory quote = _sign(ADVISOR_KEY, _idOf(t));
+        CHEATS.expectRevert(why);
+        CHEATS.prank(CLIENT);
+        escrow.open(_pack(t), DEPOSIT, quote, "");
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), DEPOSIT, _idOf(t));
+        CHEATS.expectRevert(why);
+        escrow.openWithAuthorization(_pack(t), DEPOSIT, a, quote, "");
+        _stock(CLIENT);
+        _refuses(t, _opening(t, DEPOSIT), why);
+    }
+
+    function test_ESC12_terms_that_would_be_refused_anyway_may_be_revoked_too() external {
+        Terms memory t = _terms();
+        t.openBefore = uint40(time - 1);
+        _expectEvent();
+        emit ISessionEscrow.Revoked(_idOf(t), ADVISOR);
+        CHEATS.prank(ADVISOR);
+        escrow.revoke(_pack(t), ADVISOR, "");
+        _equal(uint256(_session(t).status), uint256(Status.Revoked), "status");
+    }
+
+    function test_ESC14_a_revocation_signature_is_for_its_terms() external {
+        Terms memory t = _terms();
+        bytes memory signature = _signBy(ADVISOR, _revocation(t));
+        t.salt = 8;
+        try escrow.revoke(_pack(t), ADVISOR, signature) {
+            revert("revoked");
+        } catch (bytes memory why) {
+            require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
+        }
+    }
+
+    function test_a_session_that_never_was_reads_as_nothing() external view {
+        Session memory empty;
+        _equal(abi.encode(_session(_terms())), abi.encode(empty), "session");
+        _equal(uint256(empty.status), uint256(Status.None), "status");
     }
 
     function test_a_revoked_session_is_not_open_to_anything() external {

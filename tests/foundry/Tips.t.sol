@@ -5,8 +5,17 @@ import {IErrors} from "../../contracts/interfaces/IErrors.sol";
 import {ITipJar} from "../../contracts/interfaces/ITipJar.sol";
 import {Authorization} from "../../contracts/libraries/Tokens.sol";
 import {Base} from "./Base.sol";
-import {AnsweringToken, FeeToken, MadeUpToken, NoReturnToken, PlainToken, SwallowingToken} from "./mocks/Tokens.sol";
-import {MoodyRecipient, OneDigestWallet} from "./mocks/Wallets.sol";
+import {
+    AnsweringToken,
+    FeeToken,
+    KeepingToken,
+    MadeUpToken,
+    NoReturnToken,
+    PlainToken,
+    SilentAuthorizations,
+    SwallowingToken
+} from "./mocks/Tokens.sol";
+import {Busy, MoodyRecipient, OneDigestWallet} from "./mocks/Wallets.sol";
 
 /// @dev A tip moves in full to the advisor, or not at all; the jar keeps nothing.
 contract TipsTest is Base {
@@ -85,6 +94,9 @@ contract TipsTest is Base {
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.WrongValue.selector, AMOUNT, AMOUNT - 1));
         CHEATS.prank(CLIENT);
         jar.tip{value: AMOUNT - 1}(ADVISOR, SESSION, COIN, AMOUNT, MEMO);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.WrongValue.selector, AMOUNT, AMOUNT + 1));
+        CHEATS.prank(CLIENT);
+        jar.tip{value: AMOUNT + 1}(ADVISOR, SESSION, COIN, AMOUNT, MEMO);
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.WrongValue.selector, 0, 1));
         CHEATS.prank(CLIENT);
         jar.tip{value: 1}(ADVISOR, SESSION, address(token), AMOUNT, MEMO);
@@ -118,6 +130,67 @@ contract TipsTest is Base {
         Authorization memory a = _authorize(CLIENT_KEY, address(jar), AMOUNT, _nonce());
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(weth)));
         jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(weth), AMOUNT, MEMO, SALT, a);
+    }
+
+    function test_ESC13_a_signed_tip_that_the_token_does_not_pass_on_exactly_is_refused() external {
+        KeepingToken keeping = new KeepingToken();
+        Authorization memory a = _authorizeIn(keeping);
+        keeping.keep(1);
+        CHEATS.expectRevert(
+            abi.encodeWithSelector(IErrors.AmountNotReceived.selector, address(keeping), AMOUNT, AMOUNT - 1)
+        );
+        jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(keeping), AMOUNT, MEMO, SALT, a);
+        keeping.refuse(true);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.PaymentFailed.selector, address(keeping), ADVISOR, AMOUNT));
+        jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(keeping), AMOUNT, MEMO, SALT, a);
+        keeping.keep(0);
+        keeping.refuse(false);
+        jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(keeping), AMOUNT, MEMO, SALT, a);
+        _equal(keeping.balanceOf(ADVISOR), AMOUNT, "advisor");
+    }
+
+    function test_ESC13_a_signed_tip_that_never_reaches_the_jar_is_refused() external {
+        SilentAuthorizations silent = new SilentAuthorizations();
+        Authorization memory a = _authorizeAt(address(silent), silent.DOMAIN_SEPARATOR());
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.AmountNotReceived.selector, address(silent), AMOUNT, 0));
+        jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, address(silent), AMOUNT, MEMO, SALT, a);
+    }
+
+    function test_coin_is_not_tipped_by_authorization() external {
+        Authorization memory a = _authorize(CLIENT_KEY, address(jar), AMOUNT, _nonce());
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenWithoutCode.selector, COIN));
+        jar.tipWithAuthorization(CLIENT, ADVISOR, SESSION, COIN, AMOUNT, MEMO, SALT, a);
+    }
+
+    function test_an_allowance_of_exactly_the_tip_is_enough_and_of_one_less_is_not() external {
+        CHEATS.prank(CLIENT);
+        token.approve(address(jar), AMOUNT - 1);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(token)));
+        CHEATS.prank(CLIENT);
+        jar.tip(ADVISOR, SESSION, address(token), AMOUNT, MEMO);
+        CHEATS.prank(CLIENT);
+        token.approve(address(jar), AMOUNT);
+        CHEATS.prank(CLIENT);
+        jar.tip(ADVISOR, SESSION, address(token), AMOUNT, MEMO);
+        _arrived();
+    }
+
+    function test_the_smallest_tip_is_one_base_unit() external {
+        CHEATS.prank(CLIENT);
+        jar.tip(ADVISOR, SESSION, address(token), 1, MEMO);
+        _equal(token.balanceOf(ADVISOR), 1, "tokens");
+        CHEATS.prank(CLIENT);
+        jar.tip{value: 1}(ADVISOR, SESSION, COIN, 1, MEMO);
+        _equal(ADVISOR.balance, 1, "coin");
+    }
+
+    function test_a_tip_in_coin_brings_the_advisors_wallet_all_the_gas_there_is() external {
+        MoodyRecipient wallet = new MoodyRecipient();
+        bytes memory long = abi.encodeCall(wallet.become, (MoodyRecipient.Mood.Fine));
+        wallet.callBack(address(new Busy()), long); // more than any fixed sum that refunds carry
+        CHEATS.prank(CLIENT);
+        jar.tip{value: AMOUNT}(address(wallet), SESSION, COIN, AMOUNT, MEMO);
+        _equal(address(wallet).balance, AMOUNT, "advisor");
     }
 
     function test_ESC14_an_authorization_tips_only_what_it_was_signed_for() external {
@@ -173,6 +246,19 @@ contract TipsTest is Base {
 
     function _nonce() private view returns (bytes32) {
         return keccak256(abi.encode(keccak256("Tip"), address(token), ADVISOR, SESSION, MEMO, SALT));
+    }
+
+    function _authorizeIn(KeepingToken strange) private view returns (Authorization memory) {
+        return _authorizeAt(address(strange), strange.DOMAIN_SEPARATOR());
+    }
+
+    function _authorizeAt(address strange, bytes32 separator) private view returns (Authorization memory a) {
+        (a.validAfter, a.validBefore) = (time - 1, time + 1);
+        bytes32 nonce = keccak256(abi.encode(keccak256("Tip"), strange, ADVISOR, SESSION, MEMO, SALT));
+        bytes32 message = keccak256(
+            abi.encode(_type(RECEIVE_TYPE), CLIENT, address(jar), AMOUNT, a.validAfter, a.validBefore, nonce)
+        );
+        a.signature = _sign(CLIENT_KEY, _typed(separator, message));
     }
 
     function _arrived() private view {

@@ -5,6 +5,7 @@ import {IErrors} from "../../contracts/interfaces/IErrors.sol";
 import {ISessionEscrow} from "../../contracts/interfaces/ISessionEscrow.sol";
 import {Authorization} from "../../contracts/libraries/Tokens.sol";
 import {Base, Terms} from "./Base.sol";
+import {AnsweringToken} from "./mocks/Tokens.sol";
 
 /// @dev A top-up names the new whole deposit, so that none counts twice.
 contract TopUpTest is Base {
@@ -124,6 +125,72 @@ contract TopUpTest is Base {
         } catch (bytes memory why) {
             require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
         }
+    }
+
+    function test_ESC14_an_authorization_tops_up_only_what_it_was_signed_for() external {
+        Terms memory t = _terms();
+        _open(t, DEPOSIT);
+        Terms memory other = _terms();
+        other.salt = 8;
+        _open(other, DEPOSIT);
+        bytes32 nonce = keccak256(abi.encode(_idOf(t), MORE));
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), MORE - DEPOSIT, nonce);
+        _refusesAnySigner(other, MORE, a); // another session's nonce
+        _refusesAnySigner(t, MORE + 1, a); // another amount
+        escrow.topUpWithAuthorization(_pack(t), MORE, a);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.DepositNotRaised.selector, MORE, MORE));
+        escrow.topUpWithAuthorization(_pack(t), MORE, a);
+    }
+
+    function test_an_authorization_for_the_difference_is_worthless_after_another_top_up() external {
+        Terms memory t = _terms();
+        _open(t, DEPOSIT);
+        bytes32 nonce = keccak256(abi.encode(_idOf(t), MORE));
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), MORE - DEPOSIT, nonce);
+        CHEATS.prank(CLIENT);
+        escrow.topUp(_pack(t), DEPOSIT + 1); // the difference is another now
+        _refusesAnySigner(t, MORE, a);
+        _equal(_session(t).deposit, DEPOSIT + 1, "deposit");
+    }
+
+    function _refusesAnySigner(Terms memory t, uint80 newDeposit, Authorization memory a) private {
+        try escrow.topUpWithAuthorization(_pack(t), newDeposit, a) {
+            revert("topped up");
+        } catch (bytes memory why) {
+            require(bytes4(why) == IErrors.WrongSigner.selector, "refused for another reason");
+        }
+    }
+
+    function test_coin_that_comes_along_with_a_top_up_in_tokens_is_refused() external {
+        Terms memory t = _terms();
+        _open(t, DEPOSIT);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.WrongValue.selector, 0, 1));
+        CHEATS.prank(CLIENT);
+        escrow.topUp{value: 1}(_pack(t), MORE);
+    }
+
+    function test_ESC13_a_token_that_has_turned_bad_tops_nothing_up() external {
+        AnsweringToken turned = new AnsweringToken();
+        turned.mint(CLIENT, MORE);
+        CHEATS.prank(CLIENT);
+        turned.approve(address(escrow), MORE);
+        Terms memory t = _terms();
+        t.token = address(turned);
+        _open(t, DEPOSIT);
+        turned.answerWith(0);
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(turned)));
+        CHEATS.prank(CLIENT);
+        escrow.topUp(_pack(t), MORE);
+        _equal(_session(t).deposit, DEPOSIT, "deposit");
+    }
+
+    function test_coin_has_no_authorizations_to_top_up_with() external {
+        Terms memory t = _terms();
+        t.token = COIN;
+        _open(t, DEPOSIT);
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), MORE - DEPOSIT, "");
+        CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenWithoutCode.selector, COIN));
+        escrow.topUpWithAuthorization(_pack(t), MORE, a);
     }
 
     function test_a_balance_that_is_too_small_tops_nothing_up() external {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {PackedTerms, TermsLib} from "../../../contracts/libraries/Terms.sol";
+import {Signatures} from "../../../contracts/libraries/Signatures.sol";
 import {Slot, SlotLib} from "../../../contracts/libraries/Slot.sol";
 import {Tariff, Terms} from "../Base.sol";
 
@@ -44,6 +45,25 @@ contract TermsHarness {
 
     function typeHashes() external pure returns (bytes32 tariff, bytes32 terms) {
         return (TermsLib.TARIFF_TYPEHASH, TermsLib.TERMS_TYPEHASH);
+    }
+}
+
+/// @dev Makes the library's judgement of signatures callable.
+contract SignaturesHarness {
+    function refusal(address signer, bytes32 digest, bytes calldata signature) external view returns (bytes memory) {
+        return Signatures.refusal(signer, digest, signature);
+    }
+
+    function meterRefusal(address key, bytes32 digest, bytes32 r, bytes32 vs) external view returns (bytes memory) {
+        return Signatures.meterRefusal(key, digest, r, vs);
+    }
+
+    function isByKey(address signer, bytes32 digest, bytes calldata signature) external view returns (bool) {
+        return Signatures.isByKey(signer, digest, signature);
+    }
+
+    function split(bytes calldata signature) external pure returns (uint8 v, bytes32 r, bytes32 s) {
+        return Signatures.split(signature);
     }
 }
 

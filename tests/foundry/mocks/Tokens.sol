@@ -61,12 +61,18 @@ contract NoReturnToken {
     }
 }
 
-/// @dev Answers with the word it was told, and moves nothing unless that word is true.
+/// @dev Answers with the word it was told, or with more or fewer bytes than a word has, and moves nothing unless that
+/// word is true.
 contract AnsweringToken is PlainToken {
     uint256 public word = 1;
+    uint256 public length = 32; // bytes
 
     function answerWith(uint256 word_) external {
         word = word_;
+    }
+
+    function answerIn(uint256 length_) external {
+        length = length_;
     }
 
     function transfer(address to, uint256 amount) external override returns (bool) {
@@ -80,10 +86,27 @@ contract AnsweringToken is PlainToken {
     }
 
     function _answer() private view returns (bool) {
-        uint256 answer = word;
+        (uint256 answer, uint256 size) = (word, length);
         assembly {
             mstore(0, answer)
-            return(0, 32)
+            return(0, size)
+        }
+    }
+}
+
+/// @dev Answers every question with a one, in so many bytes.
+contract OneAnswer {
+    uint256 private immutable LENGTH;
+
+    constructor(uint256 length) {
+        LENGTH = length;
+    }
+
+    fallback() external {
+        uint256 size = LENGTH;
+        assembly {
+            mstore(0, 1)
+            return(0, size)
         }
     }
 }
@@ -218,6 +241,27 @@ contract MadeUpToken is PlainToken {
         unchecked {
             balanceOf[to] += amount;
         }
+        return true;
+    }
+}
+
+/// @dev Takes authorizations, and on the way out keeps a part, or refuses.
+contract KeepingToken is MadeUpToken {
+    uint256 public kept;
+    bool public refusing;
+
+    function keep(uint256 amount) external {
+        kept = amount;
+    }
+
+    function refuse(bool on) external {
+        refusing = on;
+    }
+
+    function transfer(address to, uint256 amount) external override returns (bool) {
+        if (refusing) return false;
+        balanceOf[msg.sender] -= amount;
+        balanceOf[to] += amount - kept;
         return true;
     }
 }

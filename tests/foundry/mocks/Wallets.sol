@@ -138,6 +138,14 @@ contract MoodyRecipient {
     }
 }
 
+/// @dev Uses 300,000 gas, whatever it is asked.
+contract Busy {
+    fallback() external {
+        uint256 enough = gasleft() - 300_000;
+        while (gasleft() > enough) {}
+    }
+}
+
 /// @dev The hooks of `HookToken`: calls somebody before its tokens leave, or after tokens arrived.
 contract HookedAccount {
     address public target;
