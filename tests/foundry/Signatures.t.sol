@@ -5,6 +5,7 @@ import {IErrors} from "../../contracts/interfaces/IErrors.sol";
 import {Closing, ISessionEscrow, Opening, Settlement, Status} from "../../contracts/interfaces/ISessionEscrow.sol";
 import {Authorization} from "../../contracts/libraries/Tokens.sol";
 import {Base, Terms} from "./Base.sol";
+import {SignaturesHarness} from "./mocks/Harness.sol";
 import {OneDigestWallet, OwnedWallet} from "./mocks/Wallets.sol";
 
 /// @dev ESC-14: who signed what, in which form, for which chain, contract and type. That each message counts once is
@@ -56,6 +57,88 @@ contract SignaturesTest is Base {
         Closing memory c = _closing(t, 0);
         c.advisorSignature[64] = bytes1(v);
         _refuses(t, c, _wrong(ADVISOR, address(0)));
+    }
+
+    function test_ESC14_s_of_exactly_half_the_order_counts_and_one_above_does_not() external {
+        // Whoever these numbers recover to has signed, as far as anybody can tell.
+        SignaturesHarness signatures = new SignaturesHarness();
+        bytes32 r = 0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798;
+        bytes32 digest = keccak256("digest");
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32 s = bytes32(ORDER / 2 - 1 + i);
+            address signer = ecrecover(digest, 27, r, s);
+            require(signer != address(0), "recovers");
+            bytes memory why = i < 2 ? bytes("") : abi.encodeWithSelector(IErrors.HighS.selector, s);
+            _equal(signatures.refusal(signer, digest, abi.encodePacked(r, s, uint8(27))), why, "65 bytes");
+            _equal(signatures.refusal(signer, digest, abi.encodePacked(r, s)), why, "64 bytes");
+            _equal(signatures.meterRefusal(signer, digest, r, s), why, "meter key");
+            require(signatures.isByKey(signer, digest, abi.encodePacked(r, s, uint8(27))) == (i < 2), "by key");
+        }
+    }
+
+    function test_ESC14_a_wallet_whose_code_accepts_a_mirror_image_has_signed_as_a_wallet() external {
+        // What a wallet accepts is up to the wallet; its key has not signed.
+        SignaturesHarness signatures = new SignaturesHarness();
+        OneDigestWallet code = new OneDigestWallet();
+        CHEATS.etch(ADVISOR, address(code).code);
+        bytes32 digest = keccak256("digest");
+        (bytes memory high,) = _signHigh(ADVISOR_KEY, digest);
+        _equal(signatures.refusal(ADVISOR, digest, high), _wrong(ADVISOR, ADVISOR), "not accepted");
+        OneDigestWallet(ADVISOR).accept(digest);
+        _equal(signatures.refusal(ADVISOR, digest, high), "", "accepted");
+        require(!signatures.isByKey(ADVISOR, digest, high), "by key");
+    }
+
+    function test_a_signature_is_split_alike_from_65_and_64_bytes_with_either_parity(bytes32 digest) external {
+        SignaturesHarness signatures = new SignaturesHarness();
+        (uint8 v, bytes32 r, bytes32 s) = CHEATS.sign(CLIENT_KEY, digest);
+        bytes memory expected = abi.encode(v, r, s);
+        (v, r, s) = signatures.split(_sign(CLIENT_KEY, digest));
+        _equal(abi.encode(v, r, s), expected, "65 bytes");
+        (v, r, s) = signatures.split(_sign64(CLIENT_KEY, digest));
+        _equal(abi.encode(v, r, s), expected, "64 bytes");
+    }
+
+    function test_an_authorization_in_64_bytes_pays_with_either_parity() external {
+        Terms memory t = _terms();
+        bool[2] memory seen;
+        for (uint96 salt = 0; !seen[0] || !seen[1]; ++salt) {
+            require(salt < 64, "only one parity");
+            t.salt = salt;
+            Authorization memory a = _authorize(CLIENT_KEY, address(escrow), DEPOSIT, _idOf(t));
+            a.signature = _sign64(CLIENT_KEY, _receiveDigest(CLIENT, address(escrow), DEPOSIT, a, _idOf(t)));
+            seen[uint8(a.signature[32]) >> 7] = true;
+            bytes memory quote = _sign(ADVISOR_KEY, _idOf(t));
+            escrow.openWithAuthorization(_pack(t), DEPOSIT, a, quote, "");
+        }
+    }
+
+    // ------------------------------------------------------------------ a signature that is given is checked
+
+    function test_a_signature_that_is_given_to_any_function_is_checked_even_if_its_owner_calls() external {
+        bytes memory other = _sign(STRANGER_KEY, keccak256("something else"));
+        Terms memory t = _interactions();
+        _stock(CLIENT);
+        Opening memory o = _opening(t, DEPOSIT);
+        o.payerSignature = other;
+        _refusedTo(CLIENT, abi.encodeCall(escrow.openFromBalance, (o)));
+        _refusedTo(ADVISOR, abi.encodeCall(escrow.revoke, (_pack(t), ADVISOR, other)));
+        _open(t, DEPOSIT);
+        _refusedTo(CLIENT, abi.encodeCall(escrow.topUpFromBalance, (_pack(t), DEPOSIT + 1, other)));
+        _refusedTo(CLIENT, abi.encodeCall(escrow.requestClose, (_pack(t), CLIENT, other)));
+        Closing memory c = _closing(t, 1);
+        c.advisorSignature = other;
+        _refusedTo(ADVISOR, abi.encodeCall(escrow.closeFor, (c)));
+        _close(t, 1);
+        _refusedTo(CLIENT, abi.encodeCall(escrow.rate, (_pack(t), 5, "", other)));
+        CHEATS.prank(CLIENT);
+        escrow.rate(_pack(t), 5, "", "");
+        _refusedTo(ADVISOR, abi.encodeCall(escrow.answer, (_pack(t), "", other)));
+    }
+
+    function _refusedTo(address caller, bytes memory call) private {
+        CHEATS.prank(caller);
+        _refused(call);
     }
 
     // ------------------------------------------------------------------ wallets (ERC-1271)
