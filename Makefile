@@ -29,7 +29,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ check: setup  ## format, lint, types, import layers, generated files
 	@echo "== types"   && $(BIN)/mypy
 	@echo "== layers"  && $(BIN)/lint-imports --no-logo
 	@echo "== generated files" && $(BIN)/python scripts/build_artifacts.py --check && $(BIN)/python scripts/build_vectors.py --check && $(BIN)/python benchmarks/gas.py --check >/dev/null
+
+# Coverage sees what forge itself compiles: the sources, not the shipped bytecode, and unoptimized, beyond the size limit.
+coverage: setup  ## which lines and branches of the contracts the Solidity tests reach
+	@HONORARIUM_ARTIFACTS=source scripts/forge coverage --exclude-tests --no-match-coverage node_modules \
+		--no-match-test test_ESC9_nothing_in_the_code | sed -n '/^╭/,$$p'
 
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
 	@$(BIN)/python benchmarks/gas.py

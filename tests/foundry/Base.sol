@@ -28,11 +28,11 @@ interface Cheats {
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
     function deal(address account, uint256 amount) external;
-    function deployCode(string calldata artifact) external returns (address deployed);
     function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function etch(address account, bytes calldata code) external;
     function expectEmit(address emitter) external;
     function expectRevert(bytes calldata reason) external;
+    function getCode(string calldata artifact) external view returns (bytes memory creation);
     function getRecordedLogs() external returns (Log[] memory);
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function prank(address sender) external;
@@ -191,11 +191,9 @@ abstract contract Base is Asserts, Hashing {
     /// only what forge itself compiled, the place is "source".
     function _shipped(string memory name) internal returns (address deployed) {
         string memory folder = CHEATS.envOr("HONORARIUM_ARTIFACTS", string("src/honorarium/artifacts"));
-        if (keccak256(bytes(folder)) == keccak256("source")) {
-            return CHEATS.deployCode(string.concat(name, ".sol:", name));
-        }
-        string memory artifact = CHEATS.readFile(string.concat(folder, "/", name, ".json"));
-        bytes memory code = CHEATS.parseJsonBytes(artifact, ".bytecode");
+        bytes memory code = keccak256(bytes(folder)) == keccak256("source")
+            ? CHEATS.getCode(string.concat(name, ".sol:", name))
+            : CHEATS.parseJsonBytes(CHEATS.readFile(string.concat(folder, "/", name, ".json")), ".bytecode");
         assembly ("memory-safe") {
             deployed := create(0, add(code, 32), mload(code))
         }

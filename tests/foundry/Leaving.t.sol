@@ -102,6 +102,8 @@ contract LeavingTest is Base {
         _later(1 days);
         _settle(t, 7);
         uint256 before = token.balanceOf(CLIENT);
+        _expectEvent();
+        emit ISessionEscrow.SessionClosed(_idOf(t), 0, 7_500_000, 0);
         escrow.finalize(_pack(t));
         _equal(_session(t).earned, 7_500_000, "earned");
         _equal(token.balanceOf(CLIENT), before + DEPOSIT - 7_500_000, "refund");

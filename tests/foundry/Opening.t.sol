@@ -234,6 +234,8 @@ contract OpeningTest is Base {
         _open(t, DEPOSIT);
         bytes memory why = abi.encodeWithSelector(IErrors.SessionExists.selector, _idOf(t));
         _refuses(t, _opening(t, DEPOSIT), why);
+        _leave(t);
+        _refuses(t, _opening(t, DEPOSIT), why);
         _close(t, 0);
         _refuses(t, _opening(t, DEPOSIT), why);
         bytes memory quote = _sign(ADVISOR_KEY, _idOf(t));
@@ -348,6 +350,9 @@ contract OpeningTest is Base {
         escrow.requestClose(_pack(t), CLIENT, "");
         CHEATS.expectRevert(_notOpen(t));
         escrow.finalize(_pack(t));
+        CHEATS.expectRevert(_notOpen(t));
+        CHEATS.prank(ADVISOR);
+        escrow.close(_settlement(t, 0));
     }
 
     // ------------------------------------------------------------------ money

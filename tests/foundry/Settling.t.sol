@@ -240,6 +240,18 @@ contract SettlingTest is Base {
         _equal(escrow.balanceOf(address(token), ADVISOR), earned - earned * t.feeBps / 10_000, "advisor");
     }
 
+    function test_ESC15_without_a_share_the_advisor_gets_everything() external {
+        address[2] memory recipients = [address(0), PLATFORM];
+        for (uint256 i = 0; i < 2; ++i) {
+            Terms memory t = _interactions();
+            (t.feeBps, t.feeRecipient) = (0, recipients[i]);
+            _open(t, DEPOSIT);
+            _settle(t, 1);
+            _equal(escrow.balanceOf(address(token), recipients[i]), 0, "platform");
+            _equal(escrow.balanceOf(address(token), ADVISOR), 1_500_000 * (i + 1), "advisor");
+        }
+    }
+
     function test_ESC15_a_platform_that_takes_everything_leaves_the_advisor_nothing() external {
         Terms memory t = _interactions();
         t.feeBps = 10_000;

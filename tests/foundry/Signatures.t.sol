@@ -367,6 +367,27 @@ contract SignaturesTest is Base {
         }
     }
 
+    function test_ESC14_nothing_signed_for_another_session_counts() external {
+        _stock(CLIENT);
+        Terms memory t = _interactions();
+        Terms memory other = _interactions();
+        other.salt = 8;
+        Opening memory o = _opening(t, DEPOSIT);
+        o.payerSignature = _signBy(CLIENT, _hashOfOpening(other, DEPOSIT));
+        _refused(abi.encodeCall(escrow.openFromBalance, (o)));
+        o = _opening(t, DEPOSIT);
+        o.advisorSignature = _signBy(ADVISOR, _hashOf(other));
+        _refused(abi.encodeCall(escrow.openFromBalance, (o)));
+        _open(t, DEPOSIT);
+        bytes memory signature = _signBy(CLIENT, _topUpHash(other, DEPOSIT + 1));
+        _refused(abi.encodeCall(escrow.topUpFromBalance, (_pack(t), DEPOSIT + 1, signature)));
+        signature = _signBy(CLIENT, _leaving(other));
+        _refused(abi.encodeCall(escrow.requestClose, (_pack(t), CLIENT, signature)));
+        Closing memory c = _closing(t, 0);
+        c.advisorSignature = _signBy(ADVISOR, _closingHash(other, 0, c.deadline));
+        _refused(abi.encodeCall(escrow.closeFor, (c)));
+    }
+
     function test_whoever_sends_somebodys_message_first_changes_nothing_for_them() external {
         // A stranger takes the relayer's transaction and is faster: the same happens, and the relayer's copy fails.
         Terms memory t = _interactions();

@@ -218,6 +218,10 @@ contract TopUpTest is Base {
         _noTopUp(t, abi.encodeWithSelector(IErrors.AlreadyClosing.selector, _idOf(t), time));
         _close(t, 0);
         _noTopUp(t, _notOpen(t));
+        t.salt = 8;
+        CHEATS.prank(ADVISOR);
+        escrow.revoke(_pack(t), ADVISOR, "");
+        _noTopUp(t, _notOpen(t));
     }
 
     // ------------------------------------------------------------------ what it means
