@@ -350,9 +350,8 @@ contract GriefingTest is Attack {
         GasEater eater = new GasEater();
         CHEATS.prank(CLIENT);
         escrow.deposit{value: 5}(COIN, CLIENT, 5);
-        bytes32 message = keccak256(
-            abi.encode(_type(WITHDRAWAL_TYPE), CLIENT, COIN, uint256(5), address(eater), uint256(0), time)
-        );
+        bytes32 message =
+            keccak256(abi.encode(_type(WITHDRAWAL_TYPE), CLIENT, COIN, uint256(5), address(eater), uint256(0), time));
         bytes memory signature = _sign(CLIENT_KEY, _digest(message));
         uint256 before = gasleft();
         try escrow.withdrawFor{gas: 150_000}(CLIENT, COIN, 5, address(eater), 0, time, signature) {

@@ -123,9 +123,7 @@ abstract contract Kinds is Attack {
 
     function _withdrawal(Terms memory t, uint256 nonce) private view returns (bytes32) {
         return keccak256(
-            abi.encode(
-                _type(WITHDRAWAL_TYPE), t.payer, address(token), uint256(1), t.payer, nonce, begin + 1 hours
-            )
+            abi.encode(_type(WITHDRAWAL_TYPE), t.payer, address(token), uint256(1), t.payer, nonce, begin + 1 hours)
         );
     }
 
@@ -195,9 +193,8 @@ abstract contract Kinds is Attack {
         if (kind == Kind.PaysDeposit) {
             return abi.encodeCall(escrow.depositWithAuthorization, (t.token, t.payer, 1, 0, a));
         }
-        return abi.encodeCall(
-            jar.tipWithAuthorization, (t.payer, t.advisor, _idOf(t), t.token, 1, bytes32("memo"), 0, a)
-        );
+        return
+            abi.encodeCall(jar.tipWithAuthorization, (t.payer, t.advisor, _idOf(t), t.token, 1, bytes32("memo"), 0, a));
     }
 
     function _openingWith(Kind kind, Terms memory t, bytes memory signature) internal view returns (Opening memory o) {

@@ -156,9 +156,7 @@ contract ReplayTest is Kinds {
         _fails(
             STRANGER,
             address(escrow),
-            abi.encodeCall(
-                escrow.withdrawFor, (other, address(token), 1, payer, 0, begin + 1 hours, signature)
-            ),
+            abi.encodeCall(escrow.withdrawFor, (other, address(token), 1, payer, 0, begin + 1 hours, signature)),
             WRONG
         );
         Terms memory t = _at(Kind.Opening);
