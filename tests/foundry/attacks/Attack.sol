@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-import {Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Session, Settlement, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {ITipJar} from "../../../contracts/interfaces/ITipJar.sol";
 import {Base, Terms} from "../Base.sol";
 import {PlainToken} from "../mocks/Tokens.sol";
@@ -65,6 +65,11 @@ abstract contract Attack is Base {
     /// @dev By the advisor's signature, without words.
     function _answerCall(Terms memory t) internal view returns (bytes memory) {
         return abi.encodeCall(escrow.answer, (_pack(t), "", _signBy(t.advisor, _answerHash(t, ""))));
+    }
+
+    function _settlementBy(uint256 meter, Terms memory t, uint32 units) internal view returns (Settlement memory s) {
+        s = _settlement(t, 0);
+        s.voucher = _voucherBy(meter, t, units);
     }
 
     // ------------------------------------------------------------------ books

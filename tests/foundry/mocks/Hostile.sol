@@ -283,6 +283,13 @@ contract Pieces {
     }
 }
 
+/// @dev Tells balances, accepts every other call, and does nothing.
+contract Gulper {
+    mapping(address account => uint256) public balanceOf;
+
+    fallback() external {}
+}
+
 /// @dev Moves money on transferFrom, knows no transfer, and swallows what it does not know.
 contract OneWayToken {
     mapping(address account => uint256) public balanceOf;
