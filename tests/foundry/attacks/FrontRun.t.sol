@@ -219,6 +219,10 @@ contract FrontRunTest is Kinds {
         _fails(STRANGER, address(escrow), abi.encodeCall(escrow.open, (_pack(t), DEPOSIT, quote, "")), missing);
         bytes memory deposit = abi.encodeCall(escrow.deposit, (address(token), STRANGER, DEPOSIT));
         _fails(STRANGER, address(escrow), deposit, IErrors.TokenCallFailed.selector);
+        CHEATS.prank(CLIENT);
+        token.approve(address(jar), DEPOSIT);
+        bytes memory tip = abi.encodeCall(jar.tip, (ADVISOR, "", address(token), DEPOSIT, ""));
+        _fails(STRANGER, address(jar), tip, IErrors.TokenCallFailed.selector);
         try token.permit(CLIENT, address(escrow), DEPOSIT, time, v, r, s) {
             revert("the permit counted twice");
         } catch {}

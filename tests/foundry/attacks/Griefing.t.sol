@@ -250,6 +250,21 @@ contract GriefingTest is Attack {
         _equal(uint256(_session(hostile).status), uint256(Status.Open), "the hostile row");
     }
 
+    /// @dev Wants a session to look bad in the log: sends rows about it that fail. Anybody can have `RowSkipped` written
+    /// about any session; it says something about the row and nothing about the session, whose state is untouched.
+    function test_a_skipped_row_in_the_log_says_nothing_about_the_session_that_it_names() external {
+        Terms memory t = _interactions();
+        _open(t, DEPOSIT);
+        bytes32 before = keccak256(abi.encode(_session(t)));
+        Settlement[] memory rows = new Settlement[](1);
+        rows[0] = _settlementBy(STRANGER_KEY, t, 1_000);
+        _expectEvent();
+        emit ISessionEscrow.RowSkipped(0, _idOf(t), _wrong(t.meterKey, STRANGER));
+        CHEATS.prank(STRANGER);
+        escrow.settleBatch(rows);
+        _equal(keccak256(abi.encode(_session(t))), before, "session");
+    }
+
     /// @dev Wants the whole batch undone by calldata that breaks off in the middle. It is; but whoever sends a batch writes
     /// its calldata, so that this is their own mistake and costs nobody else anything.
     function test_calldata_that_breaks_off_undoes_the_call() external {

@@ -122,6 +122,23 @@ contract ReputationTest is Attack {
         _equal(_session(t).score, 1, "score");
     }
 
+    /// @dev Wants to escape a bad rating: the advisor closes without any voucher, so that nothing is earned and nothing can
+    /// be rated. It costs them the whole fee, and only works while nobody has settled: anyone with a voucher may.
+    function test_an_advisor_escapes_a_rating_by_giving_up_the_whole_fee() external {
+        Terms memory t = _interactions();
+        uint256 before = token.balanceOf(CLIENT);
+        _open(t, DEPOSIT);
+        _close(t, 0); // the meter had signed 5
+        _fails(CLIENT, address(escrow), _ratingCall(t, 1), IErrors.NothingEarned.selector);
+        _equal(token.balanceOf(CLIENT), before, "the advice was free");
+
+        t.salt = 8;
+        _open(t, DEPOSIT);
+        _settle(t, 5); // by the client this time
+        _close(t, 0);
+        _works(CLIENT, address(escrow), _ratingCall(t, 1));
+    }
+
     /// @dev Wants fame by tips: tips an own account's money in circles. It works for the gas; the jar refuses only the same
     /// account on both sides. Tips are claims of their tippers.
     function test_tips_in_a_circle_cost_only_gas() external {

@@ -70,6 +70,21 @@ contract StrangeTokensTest is Attack {
         _equal(escrow.balanceOf(of_, CLIENT), 0, "balance");
     }
 
+    /// @dev Wants coin counted that never came, by an authorization in the name of no token. The zero address has no code.
+    function test_coin_has_no_authorizations() external {
+        Terms memory t = _terms();
+        t.token = COIN;
+        bytes memory quote = _signBy(ADVISOR, _hashOf(t));
+        Authorization memory a = _authorize(CLIENT_KEY, address(escrow), DEPOSIT, _idOf(t));
+        bytes4 none = IErrors.TokenWithoutCode.selector;
+        bytes memory open = abi.encodeCall(escrow.openWithAuthorization, (_pack(t), DEPOSIT, a, quote, ""));
+        _fails(STRANGER, address(escrow), open, none);
+        bytes memory in_ = abi.encodeCall(escrow.depositWithAuthorization, (COIN, CLIENT, AMOUNT, 0, a));
+        _fails(STRANGER, address(escrow), in_, none);
+        bytes memory tip = abi.encodeCall(jar.tipWithAuthorization, (CLIENT, ADVISOR, 0, COIN, 1, 0, 0, a));
+        _fails(STRANGER, address(jar), tip, none);
+    }
+
     /// @dev Wants a deposit counted by a token that accepts every call and does nothing. Stopped by counting what arrived.
     /// Known from: WETH9, which swallows what it does not know.
     function test_a_token_that_swallows_calls_pays_nothing_in() external {
