@@ -29,7 +29,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ $(PEERS_READY): $(PEERS)/package.json $(PEERS)/package-lock.json $(PEERS)/.npmrc
 	@echo "setting up $(PEERS)/node_modules ..."
 	@cd $(PEERS) && npm ci --ignore-scripts --loglevel=error --no-progress >/dev/null
 	@touch $@
+
+mutate: setup  ## put faults into the contracts and ask the tests, into docs/mutation.md (hours; goes on where it was)
+	@nice -n 10 $(BIN)/python scripts/mutate.py $(MUTATE_ARGS)
 
 forge-test: build  ## the Solidity tests, on the shipped bytecode
 	@echo "== forge" && scripts/forge test
