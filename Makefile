@@ -29,7 +29,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ forge-test: build  ## the Solidity tests, on the shipped bytecode
 
 unit: setup brownie-env  ## the Python tests
 	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
+
+differential: setup  ## compare Python and Solidity on 100,000 random rows of each kind
+	@HONORARIUM_ROWS=100000 $(BIN)/pytest -q -s tests/test_differential.py
 
 brownie-test: brownie-env  ## the Brownie suite, on a Ganache of its own
 	@echo "== brownie" && BROWNIE_PORT="$$(scripts/free-port)" scripts/brownie test --network ganache-cli

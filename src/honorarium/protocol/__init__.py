@@ -53,6 +53,9 @@ from honorarium.protocol.messages import (
     tip_nonce,
     top_up_nonce,
 )
+from honorarium.protocol.refusal import (
+    refusal,
+)
 from honorarium.protocol.signed import (
     Quote,
     SignedVoucher,
@@ -119,6 +122,7 @@ __all__ = [
     "note_hash",
     "opening_nonce",
     "recover",
+    "refusal",
     "tip_nonce",
     "top_up_nonce",
 ]

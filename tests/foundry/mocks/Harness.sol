@@ -8,7 +8,7 @@ import {Tariff, Terms} from "../Base.sol";
 
 /// @dev Makes the library's reading of packed terms callable.
 contract TermsHarness {
-    function unpack(PackedTerms calldata p) external pure returns (Terms memory t) {
+    function unpack(PackedTerms calldata p) public pure returns (Terms memory t) {
         t.client = p.clientOf();
         t.payer = p.payerOf();
         t.advisor = p.advisorOf();
