@@ -187,17 +187,21 @@ abstract contract Base is Asserts, Hashing {
         _fund(SPONSOR);
     }
 
-    /// @dev Deploys the bytecode that ships. A mutation run puts other artifacts in its place; for coverage, which sees
-    /// only what forge itself compiled, the place is "source".
+    /// @dev Deploys the bytecode that ships.
     function _shipped(string memory name) internal returns (address deployed) {
-        string memory folder = CHEATS.envOr("HONORARIUM_ARTIFACTS", string("src/honorarium/artifacts"));
-        bytes memory code = keccak256(bytes(folder)) == keccak256("source")
-            ? CHEATS.getCode(string.concat(name, ".sol:", name))
-            : CHEATS.parseJsonBytes(CHEATS.readFile(string.concat(folder, "/", name, ".json")), ".bytecode");
+        bytes memory code = _creation(name);
         assembly ("memory-safe") {
             deployed := create(0, add(code, 32), mload(code))
         }
         require(deployed != address(0), name);
+    }
+
+    /// @dev A mutation run puts other artifacts in the place of those that ship; for coverage, which sees only what forge
+    /// itself compiled, the place is "source".
+    function _creation(string memory name) internal view returns (bytes memory) {
+        string memory folder = CHEATS.envOr("HONORARIUM_ARTIFACTS", string("src/honorarium/artifacts"));
+        if (keccak256(bytes(folder)) == keccak256("source")) return CHEATS.getCode(string.concat(name, ".sol:", name));
+        return CHEATS.parseJsonBytes(CHEATS.readFile(string.concat(folder, "/", name, ".json")), ".bytecode");
     }
 
     /// @dev Plenty of coin and tUSD in the wallet, and an allowance for the escrow.
