@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {ISessionEscrow, Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
+import {Cheats} from "../Base.sol";
+
+/// @title The second ledger: what an auditor knows who reads nothing but the escrow's log
+/// @dev It keeps flows, never a running balance: what was earned is added up anew from each session's total, so that it
+/// can't make the mistake that the escrow or the ghost might make on the way.
+contract Books {
+    error UnknownEvent(bytes32 topic);
+
+    struct Entry {
+        Session session;
+        PackedTerms terms;
+    }
+
+    struct Tally {
+        uint128 count;
+        uint128 sum;
+    }
+
+    bytes32[] public ids; // of sessions that were opened or revoked
+    mapping(bytes32 id => Entry) private _entries;
+    mapping(address advisor => Tally) public ratingOf;
+    mapping(address token => mapping(address account => int256)) public flows; // of balances, without what was earned
+    mapping(address token => int256) public held; // what the escrow should have
+
+    /// @dev Writes one event of the escrow into the books.
+    function read(Cheats.Log calldata log, uint40 time) external {
+        bytes32 topic = log.topics[0];
+        if (topic == ISessionEscrow.Deposited.selector) _deposited(log);
+        else if (topic == ISessionEscrow.Withdrawn.selector) _withdrawn(log);
+        else if (topic == ISessionEscrow.SessionOpened.selector) _opened(log, time);
+        else if (topic == ISessionEscrow.ToppedUp.selector) _toppedUp(log);
+        else if (topic == ISessionEscrow.Settled.selector) _settled(log);
+        else if (topic == ISessionEscrow.CloseRequested.selector) _closeRequested(log);
+        else if (topic == ISessionEscrow.SessionClosed.selector) _closed(log, time);
+        else if (topic == ISessionEscrow.RefundCredited.selector) _refundCredited(log);
+        else if (topic == ISessionEscrow.Revoked.selector) _revoked(log, time);
+        else if (topic == ISessionEscrow.Rated.selector) _rated(log);
+        else if (topic == ISessionEscrow.Answered.selector) _entries[log.topics[1]].session.answered = true;
+        else if (topic != ISessionEscrow.RowSkipped.selector) revert UnknownEvent(topic);
+    }
+
+    // ------------------------------------------------------------------ reading events
+
+    function _deposited(Cheats.Log calldata log) private {
+        (, uint256 amount) = abi.decode(log.data, (address, uint256));
+        _flow(_account(log.topics[1]), _account(log.topics[2]), int256(amount));
+        held[_account(log.topics[1])] += int256(amount);
+    }
+
+    function _withdrawn(Cheats.Log calldata log) private {
+        (, uint256 amount) = abi.decode(log.data, (address, uint256));
+        _flow(_account(log.topics[1]), _account(log.topics[2]), -int256(amount));
+        held[_account(log.topics[1])] -= int256(amount);
+    }
+
+    function _opened(Cheats.Log calldata log, uint40 time) private {
+        Entry storage e = _entries[log.topics[1]];
+        bool fromBalance;
+        (e.terms, e.session.deposit, fromBalance) = abi.decode(log.data, (PackedTerms, uint80, bool));
+        (e.session.status, e.session.openedAt, e.session.refundsToBalance) = (Status.Open, time, fromBalance);
+        ids.push(log.topics[1]);
+        _fund(e, e.session.deposit, fromBalance);
+    }
+
+    function _toppedUp(Cheats.Log calldata log) private {
+        Entry storage e = _entries[log.topics[1]];
+        (uint80 deposit, bool fromBalance) = abi.decode(log.data, (uint80, bool));
+        _fund(e, deposit - e.session.deposit, fromBalance);
+        e.session.deposit = deposit;
+    }
+
+    function _settled(Cheats.Log calldata log) private {
+        (, uint80 earned,) = abi.decode(log.data, (uint32, uint80, bytes32));
+        _entries[log.topics[1]].session.earned = earned;
+    }
+
+    function _closeRequested(Cheats.Log calldata log) private {
+        Entry storage e = _entries[log.topics[1]];
+        uint40 graceEnds = abi.decode(log.data, (uint40));
+        (e.session.status, e.session.closingAt) = (Status.Closing, graceEnds - uint24(uint256(e.terms.token)));
+    }
+
+    function _closed(Cheats.Log calldata log, uint40 time) private {
+        Entry storage e = _entries[log.topics[1]];
+        (, uint80 earned,) = abi.decode(log.data, (uint32, uint80, bytes32));
+        (e.session.status, e.session.earned) = (Status.Closed, earned);
+        (e.session.closingAt, e.session.closedAt) = (0, time);
+        int256 refund = int256(uint256(e.session.deposit - earned));
+        if (e.session.refundsToBalance) _flow(_token(e), _payer(e), refund);
+        else held[_token(e)] -= refund;
+    }
+
+    function _refundCredited(Cheats.Log calldata log) private {
+        Entry storage e = _entries[log.topics[1]];
+        int256 refund = int256(uint256(abi.decode(log.data, (uint80))));
+        _flow(_token(e), _account(log.topics[2]), refund);
+        held[_token(e)] += refund;
+    }
+
+    function _revoked(Cheats.Log calldata log, uint40 time) private {
+        Entry storage e = _entries[log.topics[1]];
+        (e.session.status, e.session.closedAt) = (Status.Revoked, time);
+        ids.push(log.topics[1]);
+    }
+
+    function _rated(Cheats.Log calldata log) private {
+        (uint8 score,) = abi.decode(log.data, (uint8, bytes32));
+        _entries[log.topics[1]].session.score = score;
+        ratingOf[_account(log.topics[3])].count += 1;
+        ratingOf[_account(log.topics[3])].sum += score;
+    }
+
+    function _fund(Entry storage e, uint80 amount, bool fromBalance) private {
+        if (fromBalance) _flow(_token(e), _payer(e), -int256(uint256(amount)));
+        else held[_token(e)] += int256(uint256(amount));
+    }
+
+    function _flow(address token, address account, int256 amount) private {
+        flows[token][account] += amount;
+    }
+
+    // ------------------------------------------------------------------ what the books say
+
+    /// @dev As `ISessionEscrow.session`.
+    function session(bytes32 id) external view returns (Session memory) {
+        return _entries[id].session;
+    }
+
+    function count() external view returns (uint256) {
+        return ids.length;
+    }
+
+    /// @dev ESC-15 in closed form, for one token: what came and went, and of each session's total the platform's part,
+    /// rounded down, and the rest to the advisor.
+    function balances(address token, address[] calldata accounts) external view returns (int256[] memory sums) {
+        sums = new int256[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            sums[i] = flows[token][accounts[i]];
+        }
+        for (uint256 i = 0; i < ids.length; ++i) {
+            Entry storage e = _entries[ids[i]];
+            if (_token(e) != token || e.session.earned == 0) continue;
+            uint256 earned = e.session.earned;
+            uint256 part = earned * uint16(uint256(e.terms.client)) / 10_000;
+            _add(sums, accounts, _account(e.terms.advisor >> 96), earned - part);
+            if (part != 0) _add(sums, accounts, _account(e.terms.share >> 96), part);
+        }
+    }
+
+    /// @dev What waits in open sessions, for one token.
+    function waiting(address token) external view returns (uint256 sum) {
+        for (uint256 i = 0; i < ids.length; ++i) {
+            Entry storage e = _entries[ids[i]];
+            bool runs = e.session.status == Status.Open || e.session.status == Status.Closing;
+            if (runs && _token(e) == token) sum += e.session.deposit - e.session.earned;
+        }
+    }
+
+    function _add(int256[] memory sums, address[] calldata accounts, address account, uint256 amount) private pure {
+        uint256 i = 0;
+        while (accounts[i] != account) ++i; // somebody unknown was paid: out of bounds
+        sums[i] += int256(amount);
+    }
+
+    function _account(bytes32 word) private pure returns (address) {
+        return address(uint160(uint256(word)));
+    }
+
+    function _token(Entry storage e) private view returns (address) {
+        return _account(e.terms.token >> 96);
+    }
+
+    function _payer(Entry storage e) private view returns (address) {
+        return _account(e.terms.payer >> 96);
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {GhostMoney} from "./GhostMoney.sol";
+import {GhostSessions} from "./GhostSessions.sol";
+
+/// @title The ghost ledger: what handlers and rules ask it
+contract Ghost is GhostSessions {
+    constructor(address escrow, uint256 time_) GhostMoney(escrow, time_) {}
+
+    /// @dev As `ISessionEscrow.session`.
+    function session(bytes32 id) external view returns (Session memory) {
+        return lives[id].session;
+    }
+
+    function look(bytes32 id) external view returns (Life memory) {
+        return lives[id];
+    }
+
+    function count() external view returns (uint256) {
+        return ids.length;
+    }
+
+    /// @dev The fee for so many units by the tariff alone.
+    function feeOf(bytes32 id, uint256 units) external view returns (uint256) {
+        return _fee(lives[id].terms.tariff, units);
+    }
+
+    function mostUnits(bytes32 id) external view returns (uint256) {
+        return _mostUnits(lives[id]);
+    }
+
+    /// @dev The smallest number of units that has this fee or a higher one; `most` if none has.
+    function unitsWorth(bytes32 id, uint256 fee, uint32 most) external view returns (uint32) {
+        (uint32 low, uint32 high) = (0, most);
+        if (most > 255 && _fee(lives[id].terms.tariff, 255) >= fee) high = 255; // mostly: fewer steps
+        while (low < high) {
+            uint32 middle = low + (high - low) / 2;
+            if (_fee(lives[id].terms.tariff, middle) >= fee) high = middle;
+            else low = middle + 1;
+        }
+        return high;
+    }
+
+    /// @dev An id, by chance: one whose status is among `wanted` (bit n: status n) if a few tries find one. Every other
+    /// try looks among the latest. Zero only if there are none at all.
+    function pick(uint256 seed, uint256 wanted) external view returns (bytes32 id) {
+        uint256 length = ids.length;
+        if (length == 0) return 0;
+        for (uint256 i = 0; i < 10; ++i) {
+            id = ids[_any(seed, i, length)];
+            if (wanted >> uint256(lives[id].session.status) & 1 == 1) return id;
+        }
+    }
+
+    /// @dev A running session that `payer` pays for in `token`, opened from their wallet; zero if a few tries find none.
+    function pickPaidBy(uint256 seed, address payer, address token) external view returns (bytes32 id) {
+        uint256 length = ids.length;
+        for (uint256 i = 0; i < 12 && length != 0; ++i) {
+            id = ids[_any(seed, i, length)];
+            Life storage life = lives[id];
+            Status status = life.session.status;
+            bool running = status == Status.Open || status == Status.Closing;
+            bool fits = life.terms.payer == payer && life.terms.token == token && !life.session.refundsToBalance;
+            if (running && fits) return id;
+        }
+        return 0;
+    }
+
+    function _any(uint256 seed, uint256 try_, uint256 length) private pure returns (uint256) {
+        uint256 random = uint256(keccak256(abi.encode(seed, try_)));
+        if (try_ % 2 == 0 || length <= 16) return random % length;
+        return length - 1 - random % 16;
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {Opening, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
+import {Authorization} from "../../../contracts/libraries/Tokens.sol";
+import {Grant, Pen} from "./GhostMoney.sol";
+import {GhostSessions, OpeningRow} from "./GhostSessions.sol";
+import {LedgerActs} from "./LedgerActs.sol";
+import {Quotes} from "./Quotes.sol";
+import {Act} from "./Stage.sol";
+
+/// @title Acts: opening and revoking
+abstract contract OpeningActs is LedgerActs, Quotes {
+    function open(uint256 seed) external lives(seed) {
+        _perform(_toOpen(seed, address(0), ANY_TOKEN));
+    }
+
+    function openWithAuthorization(uint256 seed) external lives(seed) {
+        _perform(_toOpenWithAuthorization(seed));
+    }
+
+    function openFromBalance(uint256 seed) external lives(seed) {
+        bytes32 id = _toBeOpened(seed, address(0), ANY_TOKEN);
+        uint80 amount = _depositFor(seed, id);
+        _stockFor(seed, id, amount);
+        _perform(_toOpenFromBalance(seed, address(0), id, amount));
+    }
+
+    function openBatch(uint256 seed) external lives(seed) {
+        uint256 rows = 1 + _roll(seed, "rows", 4);
+        bytes32[] memory ids = new bytes32[](rows);
+        uint80[] memory amounts = new uint80[](rows);
+        for (uint256 i = 0; i < rows; ++i) {
+            uint256 own = seed ^ (i + 1);
+            bool double = i != 0 && _chance(own, "double", 15); // ESC-16
+            ids[i] = double ? ids[i - 1] : _toBeOpened(own, address(0), ANY_TOKEN);
+            amounts[i] = _depositFor(own, ids[i]);
+            _stockFor(own, ids[i], amounts[i]);
+        }
+        _perform(_toOpenBatch(seed, ids, amounts));
+    }
+
+    function revoke(uint256 seed) external lives(seed) {
+        _perform(_toRevoke(seed));
+    }
+
+    /// @dev Mostly there is enough in the payer's balance; sometimes not.
+    function _stockFor(uint256 seed, bytes32 id, uint80 amount) internal {
+        GhostSessions.Life memory life = ghost.look(id);
+        if (_isToken(life.terms.token) && _chance(seed, "stock", 80)) {
+            _stock(life.terms.token, life.terms.payer, amount);
+        }
+    }
+
+    /// @dev Mostly a new quote, else one that exists, in whatever state.
+    function _toBeOpened(uint256 seed, address payer, address token) internal returns (bytes32) {
+        if (payer != address(0) || _chance(seed, "new quote", 80)) return _quote(seed, payer, token);
+        bytes32 id = ghost.pick(seed, 1 << uint256(Status.None));
+        return id == 0 ? _quote(seed, payer, token) : id;
+    }
+
+    function _depositFor(uint256 seed, bytes32 id) internal view returns (uint80) {
+        GhostSessions.Life memory life = ghost.look(id);
+        // What the first units cost, the connect fee included; more than any of the dice's tariffs asks to open with.
+        uint256 needed = uint256(life.terms.tariff.connectFee) + life.terms.tariff.unitPrice;
+        if (life.terms.tariff.unitPrice == 0) needed += life.terms.tariff.stepPrice;
+        uint256 kind = _roll(seed, "deposit", 30);
+        if (kind == 0) return needed == 0 ? 0 : uint80(needed - 1);
+        if (kind < 6) return uint80(needed);
+        return uint80(needed + _roll(seed, "beyond", 30 * uint256(_one(life.terms.token))));
+    }
+
+    /// @dev A row for openBatch, and what every other way to open has in common with it.
+    function _row(uint256 seed, address by, bytes32 id, uint80 amount)
+        internal
+        view
+        returns (Opening memory real, OpeningRow memory row)
+    {
+        GhostSessions.Life memory life = ghost.look(id);
+        (row.id, row.deposit, real.deposit, real.terms) = (id, amount, amount, life.packed);
+        if (_chance(seed, "dirt", 1)) {
+            row.dirt = uint16(1 + _roll(seed, "which dirt", type(uint16).max));
+            real.terms.payer |= bytes32(uint256(row.dirt));
+        }
+        (address advisor, address client) = (life.terms.advisor, life.terms.client);
+        bool silent = by == advisor && _chance(seed, "silent advisor", 60);
+        Message memory m = _terms(advisor, id, life.termsHash);
+        (real.advisorSignature, row.advisor) = _signUnless(silent, seed, m);
+        silent = client == life.terms.payer || (by == client && _chance(seed, "silent client", 60));
+        m = _terms(client, id, life.termsHash);
+        (real.clientSignature, row.client) = _signUnless(silent, ~seed, m);
+    }
+
+    function _toOpen(uint256 seed, address forced, address token) internal returns (Act memory a) {
+        bytes32 id = _toBeOpened(seed, forced, token);
+        GhostSessions.Life memory life = ghost.look(id);
+        uint80 amount = _depositFor(seed, id);
+        (a.name, a.by, a.ids) = ("open", life.terms.payer, _list(id));
+        if (forced == address(0) && _chance(seed, "not the payer", 3)) a.by = _oneOf(seed, "by", _accounts);
+        a.by = _somebody(a.by);
+        a.value = life.terms.token == COIN ? amount : 0;
+        if (_chance(seed, "wrong value", 3)) a.value += 1;
+        (Opening memory real, OpeningRow memory row) = _row(seed, a.by, id, amount);
+        a.real = abi.encodeCall(escrow.open, (real.terms, amount, real.advisorSignature, real.clientSignature));
+        a.ghost = abi.encodeCall(ghost.open, (a.by, a.value, row));
+    }
+
+    function _toOpenWithAuthorization(uint256 seed) internal returns (Act memory a) {
+        bytes32 id = _toBeOpened(seed, address(0), _chance(seed, "dollar", 90) ? DOLLAR : ANY_TOKEN);
+        GhostSessions.Life memory life = ghost.look(id);
+        uint80 amount = _depositFor(seed, id);
+        uint256 who = _roll(seed, "who", 4); // anyone, the advisor, or the client
+        a.by = who == 0 ? life.terms.advisor : who == 1 ? life.terms.client : _oneOf(seed, "by", _accounts);
+        (a.name, a.by, a.ids) = ("openWithAuthorization", _somebody(a.by), _list(id));
+        (Opening memory real, OpeningRow memory row) = _row(seed, a.by, id, amount);
+        (Authorization memory authorization, Grant memory grant) =
+            _authorize(seed >> 1, life.terms.token, life.terms.payer, amount, id);
+        a.real = abi.encodeCall(
+            escrow.openWithAuthorization,
+            (real.terms, amount, authorization, real.advisorSignature, real.clientSignature)
+        );
+        a.ghost = abi.encodeCall(ghost.openWithAuthorization, (a.by, 0, row, grant));
+    }
+
+    function _consentedRow(uint256 seed, address by, bytes32 id, uint80 amount)
+        internal
+        view
+        returns (Opening memory real, OpeningRow memory row)
+    {
+        (real, row) = _row(seed, by, id, amount);
+        GhostSessions.Life memory life = ghost.look(id);
+        bool silent = by == life.terms.payer && _chance(seed, "silent payer", 80);
+        (real.payerSignature, row.payer) =
+            _signUnless(silent, seed >> 2, _opening(life.terms.payer, life.termsHash, amount));
+    }
+
+    function _toOpenFromBalance(uint256 seed, address forced, bytes32 id, uint80 amount)
+        internal
+        view
+        returns (Act memory a)
+    {
+        address payer = ghost.look(id).terms.payer;
+        a.by = forced != address(0) ? forced : _chance(seed, "payer", 40) ? payer : _oneOf(seed, "by", _accounts);
+        (a.name, a.by, a.ids) = ("openFromBalance", _somebody(a.by), _list(id));
+        (Opening memory real, OpeningRow memory row) = _consentedRow(seed, a.by, id, amount);
+        a.real = abi.encodeCall(escrow.openFromBalance, (real));
+        a.ghost = abi.encodeCall(ghost.openFromBalance, (a.by, 0, row));
+    }
+
+    function _toOpenBatch(uint256 seed, bytes32[] memory ids, uint80[] memory amounts)
+        internal
+        view
+        returns (Act memory a)
+    {
+        a.by = _chance(seed, "payer", 30) ? ghost.look(ids[0]).terms.payer : _oneOf(seed, "by", _accounts);
+        (a.name, a.by, a.ids) = ("openBatch", _somebody(a.by), ids);
+        Opening[] memory reals = new Opening[](ids.length);
+        OpeningRow[] memory rows = new OpeningRow[](ids.length);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            (reals[i], rows[i]) = _consentedRow(seed ^ (i + 1), a.by, ids[i], amounts[i]);
+        }
+        a.real = abi.encodeCall(escrow.openBatch, (reals));
+        a.ghost = abi.encodeCall(ghost.openBatch, (a.by, 0, rows));
+    }
+
+    function _toRevoke(uint256 seed) internal returns (Act memory a) {
+        bytes32 id = _roll(seed, "which", 3) == 0 ? _quote(seed, address(0), ANY_TOKEN) : bytes32(0);
+        if (id == 0) id = ghost.pick(seed, _chance(seed, "any", 15) ? 0 : 1 << uint256(Status.None));
+        if (id == 0) id = _quote(seed, address(0), ANY_TOKEN);
+        GhostSessions.Life memory life = ghost.look(id);
+        address party = _chance(seed, "party", 50) ? life.terms.advisor : life.terms.payer;
+        if (_chance(seed, "no party", 5)) party = _oneOf(seed, "anybody", _accounts);
+        bool calls = _chance(seed, "calls", 50);
+        (a.name, a.by, a.ids) = ("revoke", calls ? party : _oneOf(seed, "by", _accounts), _list(id));
+        a.by = _somebody(a.by);
+        (bytes memory signature, Pen memory pen) =
+            _signUnless(calls && _chance(seed, "silent", 80), seed, _revocation(party, id));
+        a.real = abi.encodeCall(escrow.revoke, (life.packed, party, signature));
+        a.ghost = abi.encodeCall(ghost.revoke, (a.by, 0, id, party, pen));
+    }
+
+    function _list(bytes32 id) internal pure returns (bytes32[] memory ids) {
+        ids = new bytes32[](1);
+        ids[0] = id;
+    }
+}

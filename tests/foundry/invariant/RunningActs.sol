@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {Settlement, Status, Voucher} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Authorization} from "../../../contracts/libraries/Tokens.sol";
+import {Grant, Pen} from "./GhostMoney.sol";
+import {GhostSessions, Reading} from "./GhostSessions.sol";
+import {OpeningActs} from "./OpeningActs.sol";
+import {Act} from "./Stage.sol";
+
+/// @title Acts: topping up and settling
+abstract contract RunningActs is OpeningActs {
+    uint256 internal constant OPEN = 1 << uint256(Status.Open);
+    uint256 internal constant CLOSING = 1 << uint256(Status.Closing);
+    uint256 internal constant CLOSED = 1 << uint256(Status.Closed);
+
+    function topUp(uint256 seed) external lives(seed) {
+        _perform(_toTopUp(seed, _choose(seed, OPEN), address(0)));
+    }
+
+    function topUpWithAuthorization(uint256 seed) external lives(seed) {
+        _perform(_toTopUpWithAuthorization(seed));
+    }
+
+    function topUpFromBalance(uint256 seed) external lives(seed) {
+        bytes32 id = _choose(seed, OPEN);
+        uint80 newDeposit = _higherDeposit(seed, id);
+        GhostSessions.Life memory life = ghost.look(id);
+        if (newDeposit > life.session.deposit && life.session.status == Status.Open) {
+            _stockFor(seed, id, newDeposit - life.session.deposit);
+        }
+        _perform(_toTopUpFromBalance(seed, id, newDeposit));
+    }
+
+    function settle(uint256 seed) external lives(seed) {
+        _perform(_toSettle(seed, _choose(seed, OPEN | CLOSING), address(0)));
+    }
+
+    function settleBatch(uint256 seed) external lives(seed) {
+        _perform(_toSettleBatch(seed, address(0)));
+    }
+
+    /// @dev A session in one of the wanted states, mostly; else any, and if there are none, a quote that nobody opened.
+    function _choose(uint256 seed, uint256 wanted) internal returns (bytes32 id) {
+        id = ghost.pick(seed, _chance(seed, "any state", 6) ? type(uint256).max : wanted);
+        if (id == 0) id = _quote(seed, address(0), ANY_TOKEN);
+    }
+
+    // ------------------------------------------------------------------ topping up
+
+    function _higherDeposit(uint256 seed, bytes32 id) internal view returns (uint80) {
+        GhostSessions.Life memory life = ghost.look(id);
+        uint256 deposit = life.session.deposit;
+        uint256 kind = _roll(seed, "higher", 30);
+        if (kind == 0) return uint80(deposit);
+        if (kind == 1) return uint80(deposit / 2);
+        if (kind == 2) return uint80(deposit + 1);
+        deposit += 1 + _roll(seed, "by so much", 20 * uint256(_one(life.terms.token)));
+        return deposit > type(uint80).max ? type(uint80).max : uint80(deposit);
+    }
+
+    function _toTopUp(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
+        GhostSessions.Life memory life = ghost.look(id);
+        uint80 newDeposit = _higherDeposit(seed, id);
+        a.by = forced != address(0) ? forced : _somebody(life.terms.payer);
+        if (forced == address(0) && _chance(seed, "not the payer", 4)) a.by = _oneOf(seed, "by", _accounts);
+        (a.name, a.ids) = ("topUp", _list(id));
+        if (life.terms.token == COIN && newDeposit > life.session.deposit) a.value = newDeposit - life.session.deposit;
+        if (_chance(seed, "wrong value", 3)) a.value += 1;
+        a.real = abi.encodeCall(escrow.topUp, (life.packed, newDeposit));
+        a.ghost = abi.encodeCall(ghost.topUp, (a.by, a.value, id, newDeposit));
+    }
+
+    function _toTopUpWithAuthorization(uint256 seed) private returns (Act memory a) {
+        bytes32 id;
+        for (uint256 i = 0; i < 4; ++i) {
+            id = _choose(seed ^ (i << 8), OPEN);
+            if (ghost.look(id).terms.token == DOLLAR) break;
+        }
+        GhostSessions.Life memory life = ghost.look(id);
+        uint80 newDeposit = _higherDeposit(seed, id);
+        // What will be asked for, or, where that can't be, something.
+        uint256 added = newDeposit > life.session.deposit ? newDeposit - life.session.deposit : 1;
+        (Authorization memory authorization, Grant memory grant) =
+            _authorize(seed, life.terms.token, life.terms.payer, added, keccak256(abi.encode(id, newDeposit)));
+        (a.name, a.by, a.ids) = ("topUpWithAuthorization", _oneOf(seed, "by", _accounts), _list(id));
+        a.real = abi.encodeCall(escrow.topUpWithAuthorization, (life.packed, newDeposit, authorization));
+        a.ghost = abi.encodeCall(ghost.topUpWithAuthorization, (a.by, 0, id, newDeposit, grant));
+    }
+
+    function _toTopUpFromBalance(uint256 seed, bytes32 id, uint80 newDeposit) private view returns (Act memory a) {
+        GhostSessions.Life memory life = ghost.look(id);
+        bool calls = _chance(seed, "calls", 40);
+        a.by = _somebody(calls ? life.terms.payer : _oneOf(seed, "by", _accounts));
+        (a.name, a.ids) = ("topUpFromBalance", _list(id));
+        (bytes memory signature, Pen memory pen) =
+            _signUnless(calls && _chance(seed, "silent", 80), seed, _topUp(life.terms.payer, id, newDeposit));
+        a.real = abi.encodeCall(escrow.topUpFromBalance, (life.packed, newDeposit, signature));
+        a.ghost = abi.encodeCall(ghost.topUpFromBalance, (a.by, 0, id, newDeposit, pen));
+    }
+
+    // ------------------------------------------------------------------ vouchers
+
+    /// @dev Few and many, stale and new, to the edge of time, deposit, step and cap, and one beyond.
+    function _someUnits(uint256 seed, bytes32 id) internal view returns (uint32) {
+        uint256 most = ghost.mostUnits(id);
+        uint32 inTime = most > type(uint32).max ? type(uint32).max : uint32(most);
+        uint256 kind = _roll(seed, "units", 100);
+        if (kind < 3) return 0;
+        if (kind < 6) return type(uint32).max;
+        if (kind < 11) return inTime == type(uint32).max ? inTime : inTime + 1;
+        if (kind < 21) return inTime;
+        if (kind < 28) return 1;
+        if (kind < 40) return 1 + uint32(_roll(seed, "few", inTime < 60 ? inTime : 60));
+        GhostSessions.Life memory life = ghost.look(id);
+        if (kind < 48) return ghost.unitsWorth(id, life.session.deposit, inTime); // the whole deposit, if time allows
+        if (kind < 52) return ghost.unitsWorth(id, life.session.earned, inTime); // nothing new
+        if (kind < 62) return _edge(seed, life);
+        // Something new, if time allows.
+        uint256 left = life.session.deposit - life.session.earned;
+        uint256 more = left == 0 ? 1 : 1 + _roll(seed, "more", left / (1 + _roll(seed, "slowly", 20)) + 1);
+        return ghost.unitsWorth(id, uint256(life.session.earned) + more, inTime);
+    }
+
+    function _edge(uint256 seed, GhostSessions.Life memory life) private pure returns (uint32) {
+        uint256 kind = _roll(seed, "edge", 3);
+        uint32 edge = life.terms.tariff.includedUnits;
+        if (kind == 1) edge = life.terms.tariff.stepUnits;
+        if (kind == 2) edge = life.terms.tariff.maxUnits;
+        return edge + uint32(_roll(seed, "side", 2));
+    }
+
+    function _someVoucher(uint256 seed, bytes32 id) internal view returns (Settlement memory real, Reading memory row) {
+        GhostSessions.Life memory life = ghost.look(id);
+        real.terms = life.packed;
+        (Voucher memory voucher, Reading memory reading) = _voucher(seed, id, life.terms.meterKey, _someUnits(seed, id));
+        (real.voucher, row) = (voucher, reading);
+    }
+
+    function _toSettle(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
+        (a.name, a.ids) = ("settle", _list(id));
+        a.by = forced == address(0) ? _oneOf(seed, "by", _accounts) : forced;
+        (Settlement memory real, Reading memory row) = _someVoucher(seed, id);
+        a.real = abi.encodeCall(escrow.settle, (real));
+        a.ghost = abi.encodeCall(ghost.settle, (a.by, 0, row));
+    }
+
+    function _toSettleBatch(uint256 seed, address forced) internal returns (Act memory a) {
+        uint256 rows = 1 + _roll(seed, "rows", 4);
+        (a.name, a.ids) = ("settleBatch", new bytes32[](rows));
+        a.by = forced == address(0) ? _oneOf(seed, "by", _accounts) : forced;
+        Settlement[] memory reals = new Settlement[](rows);
+        Reading[] memory readings = new Reading[](rows);
+        for (uint256 i = 0; i < rows; ++i) {
+            uint256 own = seed ^ (i + 1);
+            uint256 double = i == 0 ? 0 : _roll(own, "double", 6);
+            a.ids[i] = double == 1 || double == 2 ? a.ids[i - 1] : _choose(own, OPEN | CLOSING);
+            (reals[i], readings[i]) = _someVoucher(own, a.ids[i]);
+            if (double == 1) (reals[i], readings[i]) = (reals[i - 1], readings[i - 1]); // ESC-16
+        }
+        a.real = abi.encodeCall(escrow.settleBatch, (reals));
+        a.ghost = abi.encodeCall(ghost.settleBatch, (a.by, 0, readings));
+    }
+}
