@@ -32,7 +32,7 @@ contract Books {
         bytes32 topic = log.topics[0];
         if (topic == ISessionEscrow.Deposited.selector) _deposited(log);
         else if (topic == ISessionEscrow.Withdrawn.selector) _withdrawn(log);
-        else if (topic == ISessionEscrow.SessionOpened.selector) _opened(log, time);
+        else if (topic == ISessionEscrow.SessionOpened.selector) _opened(log);
         else if (topic == ISessionEscrow.ToppedUp.selector) _toppedUp(log);
         else if (topic == ISessionEscrow.Settled.selector) _settled(log);
         else if (topic == ISessionEscrow.CloseRequested.selector) _closeRequested(log);
@@ -58,13 +58,16 @@ contract Books {
         held[_account(log.topics[1])] -= int256(amount);
     }
 
-    function _opened(Cheats.Log calldata log, uint40 time) private {
+    /// @dev The slot's bits as docs/protocol.md has them.
+    function _opened(Cheats.Log calldata log) private {
         Entry storage e = _entries[log.topics[1]];
-        bool fromBalance;
-        (e.terms, e.session.deposit, fromBalance) = abi.decode(log.data, (PackedTerms, uint80, bool));
-        (e.session.status, e.session.openedAt, e.session.refundsToBalance) = (Status.Open, time, fromBalance);
+        uint256 slot;
+        (e.terms, slot) = abi.decode(log.data, (PackedTerms, uint256));
+        (e.session.status, e.session.deposit, e.session.openedAt) =
+        (Status.Open, uint80(slot >> 176), uint40(slot >> 56));
+        e.session.refundsToBalance = slot & 2 != 0;
         ids.push(log.topics[1]);
-        _fund(e, e.session.deposit, fromBalance);
+        _fund(e, e.session.deposit, e.session.refundsToBalance);
     }
 
     function _toppedUp(Cheats.Log calldata log) private {
@@ -175,7 +178,8 @@ contract Books {
         return _account(e.terms.token >> 96);
     }
 
-    function _payer(Entry storage e) private view returns (address) {
-        return _account(e.terms.payer >> 96);
+    function _payer(Entry storage e) private view returns (address payer) {
+        payer = _account(e.terms.payer >> 96);
+        if (payer == address(0)) payer = _account(e.terms.client >> 96);
     }
 }

@@ -3,15 +3,18 @@ pragma solidity ^0.8.24;
 
 import {ISessionEscrow, Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Party} from "../../../contracts/interfaces/IErrors.sol";
+import {Slot} from "../../../contracts/libraries/Slot.sol";
 import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
 import {Tariff, Terms} from "../Base.sol";
 import {GhostMoney, Grant, Pen} from "./GhostMoney.sol";
 
-/// @dev An opening, as the ghost sees it. `dirt` stands in the sixteen bits of the packed terms that must be zero.
+/// @dev An opening, as the ghost sees it. Terms have other spellings than the one that opens: `dirt` stands in the
+/// sixteen lowest bits of the payer's word; `spelled`: the payer is written out though it is the client.
 struct OpeningRow {
     bytes32 id;
     uint80 deposit;
     uint16 dirt;
+    bool spelled;
     Pen advisor;
     Pen client;
     Pen payer;
@@ -113,7 +116,7 @@ abstract contract GhostSessions is GhostMoney {
     function _refuseOpening(address by, Life storage life, OpeningRow calldata row) private view {
         _refuseTerms(life, row);
         Terms storage t = life.terms;
-        _refuseParties(t);
+        _refuseParties(life, row);
         if (life.session.status != Status.None) revert SessionExists(row.id);
         _consents(by, t.advisor, row.advisor);
         if (t.client != t.payer) _consents(by, t.client, row.client);
@@ -134,9 +137,7 @@ abstract contract GhostSessions is GhostMoney {
         }
         if (t.openBefore <= time) revert QuoteExpired(t.openBefore, uint40(time));
         if (t.openBefore > time + 30 days) revert QuoteTooFarAhead(t.openBefore, uint40(time + 30 days));
-        if (row.dirt != 0) {
-            revert TermsNotCanonical(life.packed.payer | bytes32(uint256(row.dirt)), life.packed.advisor);
-        }
+        if (row.dirt != 0) _refuseSpelling(life, row);
         uint256 first = _firstPrice(a);
         uint256 needed = a.connectFee + first;
         if (needed == 0) {
@@ -147,9 +148,17 @@ abstract contract GhostSessions is GhostMoney {
         if (row.deposit < needed) revert DepositTooSmall(needed, row.deposit);
     }
 
-    function _refuseParties(Terms storage t) private view {
+    function _refuseSpelling(Life storage life, OpeningRow calldata row) private view {
+        bytes32 payer = life.packed.payer | bytes32(uint256(row.dirt));
+        if (row.spelled) payer |= bytes32(bytes20(life.terms.payer));
+        revert TermsNotCanonical(payer, life.packed.advisor);
+    }
+
+    function _refuseParties(Life storage life, OpeningRow calldata row) private view {
+        Terms storage t = life.terms;
         if (t.client == t.advisor) revert InvalidParty(Party.Client, t.client);
         _refuseParty(Party.Client, t.client);
+        if (row.spelled) _refuseSpelling(life, row);
         _refuseParty(Party.Payer, t.payer);
         _refuseParty(Party.Advisor, t.advisor);
         if (t.meterKey == t.advisor) revert InvalidParty(Party.MeterKey, t.meterKey);
@@ -165,7 +174,8 @@ abstract contract GhostSessions is GhostMoney {
     function _write(Life storage life, OpeningRow calldata row, bool fromBalance) private {
         Session storage s = life.session;
         (s.status, s.deposit, s.openedAt, s.refundsToBalance) = (Status.Open, row.deposit, uint40(time), fromBalance);
-        emit ISessionEscrow.SessionOpened(row.id, life.terms.advisor, life.packed, row.deposit, fromBalance);
+        uint256 slot = uint256(row.deposit) << 176 | time << 56 | (fromBalance ? 3 : 1); // as docs/protocol.md has it
+        emit ISessionEscrow.SessionOpened(row.id, life.terms.advisor, life.packed, Slot.wrap(slot));
     }
 
     // ------------------------------------------------------------------ while a session runs

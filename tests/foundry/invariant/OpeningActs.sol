@@ -79,10 +79,7 @@ abstract contract OpeningActs is LedgerActs, Quotes {
     {
         GhostSessions.Life memory life = ghost.look(id);
         (row.id, row.deposit, real.deposit, real.terms) = (id, amount, amount, life.packed);
-        if (_chance(seed, "dirt", 1)) {
-            row.dirt = uint16(1 + _roll(seed, "which dirt", type(uint16).max));
-            real.terms.payer |= bytes32(uint256(row.dirt));
-        }
+        if (_chance(seed, "another spelling", 2)) (row.dirt, row.spelled) = _misspell(seed, real.terms, life.terms);
         (address advisor, address client) = (life.terms.advisor, life.terms.client);
         bool silent = by == advisor && _chance(seed, "silent advisor", 60);
         Message memory m = _terms(advisor, id, life.termsHash);

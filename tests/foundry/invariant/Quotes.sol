@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
+import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
 import {Terms} from "../Base.sol";
 import {Stage} from "./Stage.sol";
 
@@ -77,9 +78,23 @@ abstract contract Quotes is Stage {
         }
     }
 
+    /// @dev Other words for the same terms, as long as the hash is the same: what opens has one form only, what is open
+    /// already may be spelled in any.
+    function _misspell(uint256 seed, PackedTerms memory p, Terms memory t)
+        internal
+        pure
+        returns (uint16 dirt, bool spelled)
+    {
+        spelled = t.payer == t.client && _chance(seed, "spelled", 50);
+        if (spelled) p.payer |= bytes32(bytes20(t.payer));
+        if (spelled && _chance(seed, "clean", 50)) return (0, true);
+        dirt = uint16(1 + _roll(seed, "dirt", type(uint16).max));
+        p.payer |= bytes32(uint256(dirt));
+    }
+
     /// @dev One thing that makes no sense, for each error that says so, on both sides of its bounds where it has any.
     function _spoil(uint256 seed, Terms memory t) private view {
-        uint256 kind = _roll(seed, "spoil", 24);
+        uint256 kind = _roll(seed, "spoil", 23);
         if (kind == 0) (t.tariff.stepUnits, t.tariff.stepPrice) = (0, 1);
         if (kind == 1) t.tariff.stepUnits = t.tariff.includedUnits = 3;
         if (kind == 2) t.tariff.unitSeconds = 1 days + 1;
@@ -94,15 +109,14 @@ abstract contract Quotes is Stage {
         if (kind == 11) t.client = address(0);
         if (kind == 12) t.client = t.advisor;
         if (kind == 13) t.client = address(escrow);
-        if (kind == 14) t.payer = address(0);
-        if (kind == 15) t.payer = address(escrow);
-        if (kind == 16) t.advisor = address(0);
-        if (kind == 17) t.advisor = address(escrow);
-        if (kind == 18) t.meterKey = address(0);
-        if (kind == 19) t.meterKey = t.advisor;
-        if (kind == 20) t.meterKey = address(escrow);
-        if (kind == 21) t.token = address(escrow);
-        if (kind == 22) t.feeRecipient = address(escrow);
-        if (kind == 23) t.tariff.unitPrice = type(uint80).max; // makes sense, and nobody can pay the fee
+        if (kind == 14) t.payer = address(escrow);
+        if (kind == 15) t.advisor = address(0);
+        if (kind == 16) t.advisor = address(escrow);
+        if (kind == 17) t.meterKey = address(0);
+        if (kind == 18) t.meterKey = t.advisor;
+        if (kind == 19) t.meterKey = address(escrow);
+        if (kind == 20) t.token = address(escrow);
+        if (kind == 21) t.feeRecipient = address(escrow);
+        if (kind == 22) t.tariff.unitPrice = type(uint80).max; // makes sense, and nobody can pay the fee
     }
 }

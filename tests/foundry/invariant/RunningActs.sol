@@ -133,6 +133,7 @@ abstract contract RunningActs is OpeningActs {
     function _someVoucher(uint256 seed, bytes32 id) internal view returns (Settlement memory real, Reading memory row) {
         GhostSessions.Life memory life = ghost.look(id);
         real.terms = life.packed;
+        if (_chance(seed, "another spelling", 4)) _misspell(seed, real.terms, life.terms);
         (Voucher memory voucher, Reading memory reading) = _voucher(seed, id, life.terms.meterKey, _someUnits(seed, id));
         (real.voucher, row) = (voucher, reading);
     }
