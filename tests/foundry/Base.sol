@@ -433,11 +433,6 @@ abstract contract Base is Asserts, Hashing {
         CHEATS.expectEmit(address(escrow));
     }
 
-    function _expectOpened(Terms memory t, uint80 amount, bool fromBalance) internal {
-        _expectEvent();
-        emit ISessionEscrow.SessionOpened(_idOf(t), t.advisor, _pack(t), amount, fromBalance);
-    }
-
     /// @dev The single call reverts with `why`, and the batch skips the row for the same reason.
     function _refuses(Terms memory t, Opening memory o, bytes memory why) internal {
         CHEATS.expectRevert(why);

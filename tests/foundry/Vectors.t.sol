@@ -60,18 +60,18 @@ contract VectorsTest is Base {
         uint256 count = _count();
         require(count >= 20, "too few");
         for (uint256 i = 0; i < count; ++i) {
-            string memory at = _row(i);
-            Terms memory t = _readTerms(string.concat(at, ".terms"));
-            bytes32[] memory words = JSON.parseJsonBytes32Array(json, string.concat(at, ".packed"));
+            string memory path = _row(i);
+            Terms memory t = _readTerms(string.concat(path, ".terms"));
+            bytes32[] memory words = JSON.parseJsonBytes32Array(json, string.concat(path, ".packed"));
             PackedTerms memory p = abi.decode(abi.encodePacked(words), (PackedTerms));
             _equal(abi.encode(p), abi.encode(_pack(t)), "packed");
             _equal(abi.encode(terms.unpack(p)), abi.encode(t), "unpacked");
-            bytes32 structHash = _bytes32(at, ".structHash");
+            bytes32 structHash = _bytes32(path, ".structHash");
             _equal(_hashOf(t), structHash, "spelled hash");
             _equal(terms.hash(p), structHash, "hash");
-            bytes32 id = _bytes32(at, ".sessionId");
-            _equal(_typed(_domain(at), structHash), id, "spelled id");
-            _equal(_escrowOf(at).sessionIdOf(p), id, "id");
+            bytes32 id = _bytes32(path, ".sessionId");
+            _equal(_typed(_domain(path), structHash), id, "spelled id");
+            _equal(_escrowOf(path).sessionIdOf(p), id, "id");
         }
     }
 
@@ -96,20 +96,20 @@ contract VectorsTest is Base {
         json = JSON.readFile("tests/vectors/messages.json");
         uint256 count = _count();
         for (uint256 i = 0; i < count; ++i) {
-            string memory at = _row(i);
-            string memory name = JSON.parseJsonString(json, string.concat(at, ".type"));
+            string memory path = _row(i);
+            string memory name = JSON.parseJsonString(json, string.concat(path, ".type"));
             ++seen[keccak256(bytes(name))];
-            bytes32 separator = _bytes32(at, ".separator");
-            _equal(_domain(at), separator, "separator");
-            (bytes32 typeHash, bytes memory fields) = _fields(name, string.concat(at, ".message"));
-            bytes32 structHash = _bytes32(at, ".structHash");
-            bytes32 digest = _bytes32(at, ".digest");
+            bytes32 separator = _bytes32(path, ".separator");
+            _equal(_domain(path), separator, "separator");
+            (bytes32 typeHash, bytes memory fields) = _fields(name, string.concat(path, ".message"));
+            bytes32 structHash = _bytes32(path, ".structHash");
+            bytes32 digest = _bytes32(path, ".digest");
             _equal(keccak256(bytes.concat(typeHash, fields)), structHash, "spelled hash");
             _equal(messages.hash(typeHash, _words(fields)), structHash, "hash");
             _equal(_typed(separator, structHash), digest, "spelled digest");
             _equal(messages.digest(separator, structHash), digest, "digest");
-            address signer = JSON.parseJsonAddress(json, string.concat(at, ".signer"));
-            bytes memory signature = JSON.parseJsonBytes(json, string.concat(at, ".signature"));
+            address signer = JSON.parseJsonAddress(json, string.concat(path, ".signer"));
+            bytes memory signature = JSON.parseJsonBytes(json, string.concat(path, ".signature"));
             _equal(messages.refusal(signer, digest, signature), "", "signature");
         }
         _everyMessageIsSeen();
@@ -136,15 +136,15 @@ contract VectorsTest is Base {
 
     // ------------------------------------------------------------------ where a signature counts
 
-    function _domain(string memory at) private view returns (bytes32) {
-        string memory name = JSON.parseJsonString(json, string.concat(at, ".domain.name"));
-        return _separatorOf(name, _uint(at, ".domain.chainId"), _address(at, ".domain.verifyingContract"));
+    function _domain(string memory path) private view returns (bytes32) {
+        string memory name = JSON.parseJsonString(json, string.concat(path, ".domain.name"));
+        return _separatorOf(name, _uint(path, ".domain.chainId"), _address(path, ".domain.verifyingContract"));
     }
 
     /// @dev The shipped escrow, created on the vector's chain at the vector's address.
-    function _escrowOf(string memory at) private returns (ISessionEscrow) {
-        address where = _address(at, ".domain.verifyingContract");
-        CHEATS.chainId(_uint(at, ".domain.chainId"));
+    function _escrowOf(string memory path) private returns (ISessionEscrow) {
+        address where = _address(path, ".domain.verifyingContract");
+        CHEATS.chainId(_uint(path, ".domain.chainId"));
         CHEATS.etch(where, _creation("SessionEscrow"));
         (bool done, bytes memory code) = where.call("");
         require(done && code.length > 10_000, "not created");
@@ -154,52 +154,54 @@ contract VectorsTest is Base {
 
     // ------------------------------------------------------------------ messages, field by field
 
-    function _fields(string memory name, string memory at) private view returns (bytes32 typeHash, bytes memory) {
+    function _fields(string memory name, string memory path) private view returns (bytes32 typeHash, bytes memory) {
         bytes32 kind = keccak256(bytes(name));
         if (kind == keccak256("Opening")) {
             typeHash = keccak256(abi.encodePacked("Opening(Terms terms,uint80 deposit)", TARIFF_TYPE, TERMS_TYPE));
-            return (typeHash, abi.encode(_hashOf(_readTerms(string.concat(at, ".terms"))), _uint(at, ".deposit")));
+            return (typeHash, abi.encode(_hashOf(_readTerms(string.concat(path, ".terms"))), _uint(path, ".deposit")));
         }
-        if (kind == keccak256("Withdrawal")) return (_type(WITHDRAWAL_TYPE), _withdrawal(at));
-        if (kind == keccak256("ReceiveWithAuthorization")) return (_type(RECEIVE_TYPE), _receive(at));
-        return _ofSession(kind, at, _bytes32(at, ".sessionId"));
+        if (kind == keccak256("Withdrawal")) return (_type(WITHDRAWAL_TYPE), _withdrawal(path));
+        if (kind == keccak256("ReceiveWithAuthorization")) return (_type(RECEIVE_TYPE), _receive(path));
+        return _ofSession(kind, path, _bytes32(path, ".sessionId"));
     }
 
-    function _ofSession(bytes32 kind, string memory at, bytes32 id) private view returns (bytes32, bytes memory) {
+    function _ofSession(bytes32 kind, string memory path, bytes32 id) private view returns (bytes32, bytes memory) {
         if (kind == keccak256("Leaving")) return (_type(LEAVING_TYPE), abi.encode(id));
         if (kind == keccak256("Revocation")) return (_type(REVOCATION_TYPE), abi.encode(id));
-        if (kind == keccak256("Answer")) return (_type(ANSWER_TYPE), abi.encode(id, _bytes32(at, ".answerHash")));
-        if (kind == keccak256("TopUp")) return (_type(TOP_UP_TYPE), abi.encode(id, _uint(at, ".deposit")));
+        if (kind == keccak256("Answer")) return (_type(ANSWER_TYPE), abi.encode(id, _bytes32(path, ".answerHash")));
+        if (kind == keccak256("TopUp")) return (_type(TOP_UP_TYPE), abi.encode(id, _uint(path, ".deposit")));
         if (kind == keccak256("Rating")) {
-            return (_type(RATING_TYPE), abi.encode(id, _uint(at, ".score"), _bytes32(at, ".commentHash")));
+            return (_type(RATING_TYPE), abi.encode(id, _uint(path, ".score"), _bytes32(path, ".commentHash")));
         }
-        uint256 units = _uint(at, ".units");
-        if (kind == keccak256("Closing")) return (_type(CLOSING_TYPE), abi.encode(id, units, _uint(at, ".deadline")));
-        bytes memory reading = abi.encode(id, units, _bytes32(at, ".journal"));
+        uint256 units = _uint(path, ".units");
+        if (kind == keccak256("Closing")) {
+            return (_type(CLOSING_TYPE), abi.encode(id, units, _uint(path, ".deadline")));
+        }
+        bytes memory reading = abi.encode(id, units, _bytes32(path, ".journal"));
         if (kind == keccak256("Voucher")) return (_type(VOUCHER_TYPE), reading);
         require(kind == keccak256("Acknowledgement"), "a message without a spelling here");
         return (_type(ACKNOWLEDGEMENT_TYPE), reading);
     }
 
-    function _withdrawal(string memory at) private view returns (bytes memory) {
+    function _withdrawal(string memory path) private view returns (bytes memory) {
         return abi.encode(
-            _address(at, ".account"),
-            _address(at, ".token"),
-            _uint(at, ".amount"),
-            _address(at, ".to"),
-            _uint(at, ".nonce"),
-            _uint(at, ".deadline")
+            _address(path, ".account"),
+            _address(path, ".token"),
+            _uint(path, ".amount"),
+            _address(path, ".to"),
+            _uint(path, ".nonce"),
+            _uint(path, ".deadline")
         );
     }
 
-    function _receive(string memory at) private view returns (bytes memory) {
+    function _receive(string memory path) private view returns (bytes memory) {
         return abi.encode(
-            _address(at, ".from"),
-            _address(at, ".to"),
-            _uint(at, ".value"),
-            _uint(at, ".validAfter"),
-            _uint(at, ".validBefore"),
-            _bytes32(at, ".nonce")
+            _address(path, ".from"),
+            _address(path, ".to"),
+            _uint(path, ".value"),
+            _uint(path, ".validAfter"),
+            _uint(path, ".validBefore"),
+            _bytes32(path, ".nonce")
         );
     }
 
@@ -213,16 +215,16 @@ contract VectorsTest is Base {
         while (JSON.keyExistsJson(json, _row(count))) ++count;
     }
 
-    function _uint(string memory at, string memory field) private view returns (uint256) {
-        return JSON.parseJsonUint(json, string.concat(at, field));
+    function _uint(string memory path, string memory field) private view returns (uint256) {
+        return JSON.parseJsonUint(json, string.concat(path, field));
     }
 
-    function _address(string memory at, string memory field) private view returns (address) {
-        return JSON.parseJsonAddress(json, string.concat(at, field));
+    function _address(string memory path, string memory field) private view returns (address) {
+        return JSON.parseJsonAddress(json, string.concat(path, field));
     }
 
-    function _bytes32(string memory at, string memory field) private view returns (bytes32) {
-        return JSON.parseJsonBytes32(json, string.concat(at, field));
+    function _bytes32(string memory path, string memory field) private view returns (bytes32) {
+        return JSON.parseJsonBytes32(json, string.concat(path, field));
     }
 
     function _words(bytes memory data) private pure returns (bytes32[] memory words) {
@@ -234,28 +236,28 @@ contract VectorsTest is Base {
         }
     }
 
-    function _readTariff(string memory at) private view returns (Tariff memory a) {
-        a.connectFee = uint80(_uint(at, ".connectFee"));
-        a.unitPrice = uint80(_uint(at, ".unitPrice"));
-        a.unitSeconds = uint32(_uint(at, ".unitSeconds"));
-        a.includedUnits = uint32(_uint(at, ".includedUnits"));
-        a.stepUnits = uint32(_uint(at, ".stepUnits"));
-        a.stepPrice = uint80(_uint(at, ".stepPrice"));
-        a.maxUnits = uint32(_uint(at, ".maxUnits"));
+    function _readTariff(string memory path) private view returns (Tariff memory a) {
+        a.connectFee = uint80(_uint(path, ".connectFee"));
+        a.unitPrice = uint80(_uint(path, ".unitPrice"));
+        a.unitSeconds = uint32(_uint(path, ".unitSeconds"));
+        a.includedUnits = uint32(_uint(path, ".includedUnits"));
+        a.stepUnits = uint32(_uint(path, ".stepUnits"));
+        a.stepPrice = uint80(_uint(path, ".stepPrice"));
+        a.maxUnits = uint32(_uint(path, ".maxUnits"));
     }
 
-    function _readTerms(string memory at) private view returns (Terms memory t) {
-        t.client = _address(at, ".client");
-        t.payer = _address(at, ".payer");
-        t.advisor = _address(at, ".advisor");
-        t.meterKey = _address(at, ".meterKey");
-        t.token = _address(at, ".token");
-        t.tariff = _readTariff(string.concat(at, ".tariff"));
-        t.feeBps = uint16(_uint(at, ".feeBps"));
-        t.feeRecipient = _address(at, ".feeRecipient");
-        t.openBefore = uint40(_uint(at, ".openBefore"));
-        t.closeGrace = uint24(_uint(at, ".closeGrace"));
-        t.context = _bytes32(at, ".context");
-        t.salt = uint96(_uint(at, ".salt"));
+    function _readTerms(string memory path) private view returns (Terms memory t) {
+        t.client = _address(path, ".client");
+        t.payer = _address(path, ".payer");
+        t.advisor = _address(path, ".advisor");
+        t.meterKey = _address(path, ".meterKey");
+        t.token = _address(path, ".token");
+        t.tariff = _readTariff(string.concat(path, ".tariff"));
+        t.feeBps = uint16(_uint(path, ".feeBps"));
+        t.feeRecipient = _address(path, ".feeRecipient");
+        t.openBefore = uint40(_uint(path, ".openBefore"));
+        t.closeGrace = uint24(_uint(path, ".closeGrace"));
+        t.context = _bytes32(path, ".context");
+        t.salt = uint96(_uint(path, ".salt"));
     }
 }

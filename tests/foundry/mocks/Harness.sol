@@ -58,8 +58,8 @@ contract SignaturesHarness {
         return Signatures.meterRefusal(key, digest, r, vs);
     }
 
-    function isByKey(address signer, bytes32 digest, bytes calldata signature) external view returns (bool) {
-        return Signatures.isByKey(signer, digest, signature);
+    function isByKey(address signer, bytes32 digest, bytes calldata signature) external view returns (bool byKey) {
+        (byKey,) = Signatures.examine(signer, digest, signature);
     }
 
     function split(bytes calldata signature) external pure returns (uint8 v, bytes32 r, bytes32 s) {
