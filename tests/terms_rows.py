@@ -12,6 +12,7 @@ from honorarium.errors import (
     DepositTooSmall,
     InvalidParty,
     NothingToPay,
+    Party,
     TermsNotCanonical,
 )
 from honorarium.ids import Address
@@ -36,12 +37,16 @@ class TermsRow:
     time: UnixTime
     stray: tuple[int, int]
     """What stands in the lowest 16 bits of the payer's and the advisor's word."""
+    spelled: bool
+    """A payer who is the client is written out instead of as zero."""
 
     def words(self) -> tuple[bytes, ...]:
         """The packed terms with what strays in them."""
         packed = list(self.terms.pack())
         for at, bits in zip((1, 2), self.stray, strict=True):
             packed[at] = packed[at][:30] + bits.to_bytes(2, "big")
+        if self.spelled:
+            packed[1] = self.terms.payer + packed[1][20:]
         return tuple(packed)
 
     def encode(self) -> bytes:
@@ -53,13 +58,18 @@ class TermsRow:
         found = refusal(self.terms, self.deposit, self.escrow, self.time)
         if any(self.stray) and (found is None or isinstance(found, AFTER_THE_FORM)):
             return TermsNotCanonical(*self.words()[1:3])
+        if self.spelled and self.terms.payer == self.terms.client:
+            later = isinstance(found, InvalidParty) and found.args[0] is not Party.CLIENT
+            if found is None or later:
+                return TermsNotCanonical(*self.words()[1:3])
         return found
 
     def expected(self, domain: Domain) -> bytes:
         """A `TermsRows.Found`, as the package computes it."""
         terms, words = self.terms, self.words()
-        if not any(self.stray):
+        if words == terms.pack():
             assert Terms.unpack(words) == terms
+        assert Terms.unpack(words, canonical=False) == terms
         fees = [terms.tariff.fee(units) for units in self.units]
         found = joined(
             *unpacked(terms),
@@ -112,7 +122,8 @@ def draw_rows(draw: Draw, domain: Domain) -> Iterator[TermsRow]:
     """Endless rows: any bits, terms that open, and such that nearly do."""
     while True:
         time = UnixTime(draw.choice((1_700_000_000, draw.uint(40))) % (2**40 - LONGEST_QUOTE))
-        escrow = draw.choice((domain.contract, draw.address()))
+        elsewhere = draw.address()  # but no contract is at zero
+        escrow = draw.choice((domain.contract, elsewhere if any(elsewhere) else domain.contract))
         if draw.chance(0.2):
             terms = draw.any_terms()
         else:
@@ -121,6 +132,8 @@ def draw_rows(draw: Draw, domain: Domain) -> Iterator[TermsRow]:
                 terms = replace(terms, tariff=draw.small_tariff())
             for _ in range(draw.choice((0, 1, 1, 2, 3))):
                 terms = draw.spoiled(terms, time, escrow)
+        if not any(terms.payer):
+            terms = replace(terms, payer=terms.client)  # packed, nobody means the client
         t = terms.tariff
         edges = (0, t.included_units, t.step_units, t.max_units, MAX_UNITS)
         smallest = terms.smallest_deposit()
@@ -133,4 +146,5 @@ def draw_rows(draw: Draw, domain: Domain) -> Iterator[TermsRow]:
             escrow=escrow,
             time=time,
             stray=(draw.uint(16), draw.uint(16)) if draw.chance(0.04) else (0, 0),
+            spelled=draw.chance(0.04),
         )

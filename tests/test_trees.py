@@ -30,7 +30,7 @@ from honorarium.artifacts import CONTRACTS, ContractName, artifact
 FOUNDRY = ROOT / "tests" / "foundry"
 TREES = FOUNDRY / "trees"
 
-OTHER_NETS = {"Lives.t.sol": "random lives"}
+OTHER_NETS = {"Vectors.t.sol": "golden vectors"}
 """Files beside the concrete tests that need no outline, and what they are instead."""
 
 NO_FUNCTION = {"fallback"}

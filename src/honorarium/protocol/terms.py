@@ -91,7 +91,7 @@ class Terms:
         in its field, or if nobody is the payer.
         """
         self.struct_hash()
-        if self.payer == ZERO_ADDRESS:
+        if self.payer == ZERO_ADDRESS != self.client:
             raise FieldNotUsable("Terms", "payer", self.payer, "the client or somebody else")
         payer = ZERO_ADDRESS if self.payer == self.client else self.payer
         t = self.tariff
@@ -119,7 +119,7 @@ class Terms:
             for name, packed in (("payer", payer), ("advisor", advisor)):
                 if packed[30:] != b"\0\0":
                     raise ValueError(f"the last 16 bits beside the {name} are not zero")
-            if payer[:20] == client[:20]:
+            if payer[:20] == client[:20] != ZERO_ADDRESS:
                 raise ValueError("a payer who is the client is written as zero")
         return cls(
             client=Address(client[:20]),
