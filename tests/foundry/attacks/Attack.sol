@@ -7,6 +7,7 @@ import {Base, Terms} from "../Base.sol";
 import {PlainToken} from "../mocks/Tokens.sol";
 
 interface MoreCheats {
+    function cool(address account) external;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool done);
 }
