@@ -35,7 +35,16 @@ from honorarium.chain import (
 )
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
 from honorarium.protocol import Domain, Key, Opening, SignedVoucher, Tariff, Terms, Voucher
-from honorarium.protocol.messages import ReceiveWithAuthorization, opening_nonce
+from honorarium.protocol.messages import (
+    Closing,
+    Leaving,
+    ReceiveWithAuthorization,
+    Withdrawal,
+    deposit_nonce,
+    opening_nonce,
+    tip_nonce,
+    top_up_nonce,
+)
 from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 
 RESULT: Final = Path(__file__).with_name("gas.json")
@@ -193,6 +202,52 @@ def measure(b: Bench) -> dict[str, int]:
     b.at(b.now + 3600)
     closed = b.act(b.advisor, calls.close_batch(closing_rows(b, terms)))
     g["batch50_per_session"] = round((opened + closed) / 50)
+    return g | rest(b)
+
+
+def rest(b: Bench) -> dict[str, int]:
+    """The entry points and forms that no target speaks of."""
+    g: dict[str, int] = {}
+    token, escrow, client = b.token.contract, b.escrow, b.client.address
+    salt = Hash(hashlib.sha256(b"salt").digest())
+    more = BaseUnits(DEPOSIT + 1_500_000)
+    revoked = b.terms()
+    g["revoke"] = b.act(b.advisor, calls.revoke(revoked, b.advisor.address))
+    g["deposit_erc20"] = b.act(b.client, calls.deposit(token, client, 1_000_000))
+    g["deposit_coin"] = b.act(b.client, calls.deposit(ZERO_ADDRESS, client, 1_000_000), 1_000_000)
+    paid = b.paid(b.client, escrow.contract, 1_000_000, deposit_nonce(token, client, salt))
+    data = calls.deposit_with_authorization(token, client, 1_000_000, salt, *paid)
+    g["deposit_eip3009"] = b.act(b.operator, data)
+
+    wallet, balance, left = b.terms(), b.opened(), b.opened()
+    b.act(b.client, calls.open(wallet, DEPOSIT, b.quote(wallet)))
+    nonce = top_up_nonce(wallet.session_id(escrow), more)
+    paid = b.paid(b.client, escrow.contract, more - DEPOSIT, nonce)
+    data = calls.top_up_with_authorization(wallet, more, *paid)
+    g["top_up_eip3009"] = b.act(b.operator, data)
+    g["top_up_balance"] = b.act(b.client, calls.top_up_from_balance(balance, more))
+    b.at(b.now + 3600)
+    closing = Closing(balance.session_id(escrow), 30, UnixTime(b.now + 3600))
+    signature = b.advisor.sign(closing.digest(escrow)).packed()
+    row = ClosingRow(balance, b.reading(balance, 30), closing.deadline, signature)
+    g["close_signature"] = b.act(b.operator, calls.close_for(row))
+    leaving = b.client.sign(Leaving(left.session_id(escrow)).digest(escrow)).packed()
+    g["leave_signature"] = b.act(b.operator, calls.request_close(left, client, leaving))
+
+    b.act(b.client, calls.rate(balance, 5, salt))
+    g["answer"] = b.act(b.advisor, calls.answer(balance, salt))
+    until = UnixTime(b.now + 3600)
+    withdrawal = Withdrawal(client, token, BaseUnits(1_000_000), client, 0, until)
+    signature = b.client.sign(withdrawal.digest(escrow)).packed()
+    data = calls.withdraw_for(client, token, 1_000_000, client, 0, until, signature)
+    g["withdraw_signature"] = b.act(b.operator, data)
+    advisor, session_id = b.advisor.address, balance.session_id(escrow)
+    tip = calls.tip(advisor, session_id, ZERO_ADDRESS, 1_000_000, ZERO_HASH)
+    g["tip_coin"] = b.send(b.client, b.jar, tip, 1_000_000)
+    nonce = tip_nonce(token, advisor, session_id, ZERO_HASH, salt)
+    paid = b.paid(b.client, b.jar, 1_000_000, nonce)
+    args = (client, advisor, session_id, token, 1_000_000, ZERO_HASH, salt)
+    g["tip_eip3009"] = b.send(b.operator, b.jar, calls.tip_with_authorization(*args, *paid))
     return g
 
 
