@@ -83,6 +83,8 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 		--no-match-test test_ESC9_nothing_in_the_code | sed -n '/^╭/,$$p'
 
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
+
+gas: setup  ## measure what the contracts cost, into benchmarks/gas.json and docs/gas.md
 	@$(BIN)/python benchmarks/gas.py
 
 peers: setup $(PEERS_READY)  ## the same session through Sablier Flow and Superfluid, into docs/peers.md

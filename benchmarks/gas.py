@@ -8,7 +8,7 @@ and 50 rows, of distinct payers, with one advisor.
 
 Everything is fixed (keys, hashes, times), so the same contracts give the same numbers.
 
-    python benchmarks/gas.py            measure, print, write gas.json
+    python benchmarks/gas.py            measure, print, write gas.json and the table in docs/gas.md
     python benchmarks/gas.py --check    measure, print, fail if gas.json says otherwise
 """
 
@@ -23,6 +23,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+import gas_parts
 from honorarium.chain import (
     ClosingRow,
     LocalChain,
@@ -73,6 +74,7 @@ class Bench:
 
     def __init__(self, node: Node, operator: Key) -> None:
         self.node, self.now, self.count = node, BEGIN, 0
+        self.sent: list[gas_parts.Sent] = []
         manifest = deploy(node, operator, test_token=True)
         self.escrow = Domain(node.chain_id, manifest.address("SessionEscrow"))
         self.jar, token = manifest.address("TipJar"), manifest.address("TestUSD")
@@ -102,7 +104,9 @@ class Bench:
     def send(self, who: Key, to: Address, data: bytes, value: int = 0) -> int:
         """Whole gas of the transaction."""
         self.at(self.now + 1)
-        return self.senders[who.address].transact(to, data, value=value, gas=BATCH_GAS).gas_used
+        receipt = self.senders[who.address].transact(to, data, value=value, gas=BATCH_GAS)
+        self.sent.append(gas_parts.Sent(receipt.tx_hash, data, receipt.gas_used))
+        return receipt.gas_used
 
     def act(self, who: Key, data: bytes, value: int = 0) -> int:
         return self.send(who, self.escrow.contract, data, value)
@@ -292,14 +296,18 @@ def show(found: dict[str, int]) -> None:
 
 
 def main() -> int:
+    check = "--check" in sys.argv[1:]
     clock = UnixTime(BEGIN - 3600)
     with (
         LocalChain.start(names=("operator",), clock=clock) as chain,
         Node(chain.url) as node,
     ):
-        found = measure(Bench(node, chain.accounts["operator"]))
+        bench = Bench(node, chain.accounts["operator"])
+        found = measure(bench)
+        if not check:
+            gas_parts.write(gas_parts.table(node, bench.sent, found))
     show(found)
-    if "--check" in sys.argv[1:]:
+    if check:
         known = json.loads(RESULT.read_text(encoding="utf-8"))
         if known != found:
             changed = {n: (known.get(n), g) for n, g in found.items() if known.get(n) != g}
