@@ -82,8 +82,6 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 	@HONORARIUM_ARTIFACTS=source scripts/forge coverage --exclude-tests --no-match-coverage node_modules \
 		--no-match-test test_ESC9_nothing_in_the_code | sed -n '/^╭/,$$p'
 
-gas: setup  ## measure what the contracts cost, into benchmarks/gas.json
-
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json and docs/gas.md
 	@$(BIN)/python benchmarks/gas.py
 
