@@ -65,7 +65,9 @@ contract ArrivalsTest is Base {
     }
 
     function test_ESC13_a_token_that_answers_less_than_a_word_is_refused_and_more_is_fine() external {
+        // Asking for the balance may leave its one where the answer goes: a few zeros before it would look true.
         AnsweringToken answering = new AnsweringToken();
+        answering.mint(address(escrow), 1);
         uint256[3] memory less = [uint256(1), 4, 31];
         for (uint256 i = 0; i < 3; ++i) {
             answering.answerIn(less[i]);
@@ -83,7 +85,7 @@ contract ArrivalsTest is Base {
     }
 
     function test_ESC13_a_balance_told_in_less_than_a_word_is_no_balance() external {
-        OneAnswer short = new OneAnswer(31);
+        OneAnswer short = new OneAnswer(31); // and says true to everything else
         CHEATS.expectRevert(abi.encodeWithSelector(IErrors.TokenCallFailed.selector, address(short)));
         escrow.deposit(address(short), CLIENT, DEPOSIT);
         OneAnswer whole = new OneAnswer(32); // whose balance stays one, whatever is moved

@@ -6,7 +6,7 @@ import {Closing, ISessionEscrow, Opening, Settlement, Status} from "../../contra
 import {Authorization} from "../../contracts/libraries/Tokens.sol";
 import {Base, Terms} from "./Base.sol";
 import {SignaturesHarness} from "./mocks/Harness.sol";
-import {OneDigestWallet, OwnedWallet} from "./mocks/Wallets.sol";
+import {CurtWallet, OneDigestWallet, OwnedWallet} from "./mocks/Wallets.sol";
 
 /// @dev ESC-14: who signed what, in which form, for which chain, contract and type. That each message counts once is
 /// tested beside the function that takes it.
@@ -199,6 +199,20 @@ contract SignaturesTest is Base {
         }
         wallet.become(OwnedWallet.Mood.Slow); // within what it may use
         escrow.openFromBalance(o);
+    }
+
+    function test_a_wallet_that_answers_less_than_a_word_has_not_signed_whatever_lay_where_the_answer_goes() external {
+        // Recovering a key leaves the digest where the answer goes: with zeros behind it, four bytes would look whole.
+        SignaturesHarness signatures = new SignaturesHarness();
+        bytes memory nobodys = new bytes(65);
+        uint256[5] memory sizes = [uint256(0), 4, 31, 32, 33];
+        for (uint256 i = 0; i < sizes.length; ++i) {
+            address wallet = address(new CurtWallet(sizes[i]));
+            bytes memory why = sizes[i] < 32 ? _wrong(wallet, address(0)) : bytes("");
+            _equal(signatures.refusal(wallet, bytes32(0), nobodys), why, "digest of zeros");
+            bytes32 yes = bytes32(CurtWallet.isValidSignature.selector);
+            _equal(signatures.refusal(wallet, yes, nobodys), why, "digest that is the answer");
+        }
     }
 
     function test_a_wallets_check_costs_no_more_than_it_may() external {

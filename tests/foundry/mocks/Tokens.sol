@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {TestUSD} from "../../../contracts/TestUSD.sol";
 
 /// @dev A plain token, of which the others here are variations.
@@ -94,7 +95,7 @@ contract AnsweringToken is PlainToken {
     }
 }
 
-/// @dev Answers every question with a one, in so many bytes.
+/// @dev Has a balance of one for everybody, told in so many bytes, and says true to everything else.
 contract OneAnswer {
     uint256 private immutable LENGTH;
 
@@ -103,7 +104,7 @@ contract OneAnswer {
     }
 
     fallback() external {
-        uint256 size = LENGTH;
+        uint256 size = msg.sig == IERC20.balanceOf.selector ? LENGTH : 32;
         assembly {
             mstore(0, 1)
             return(0, size)

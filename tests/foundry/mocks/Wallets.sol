@@ -16,6 +16,23 @@ contract OneDigestWallet {
     }
 }
 
+/// @dev A wallet that accepts everything, in so many bytes of the word that an answer has (ERC-1271).
+contract CurtWallet {
+    uint256 private immutable LENGTH;
+
+    constructor(uint256 length) {
+        LENGTH = length;
+    }
+
+    function isValidSignature(bytes32, bytes calldata) external view returns (bytes4) {
+        (bytes4 yes, uint256 size) = (this.isValidSignature.selector, LENGTH);
+        assembly {
+            mstore(0, yes)
+            return(0, size)
+        }
+    }
+}
+
 /// @dev A wallet whose owner signs for it (ERC-1271), and which can be told to misbehave when it is asked.
 contract OwnedWallet {
     enum Mood {
