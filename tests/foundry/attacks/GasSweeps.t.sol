@@ -160,11 +160,14 @@ contract GasSweepsTest is Attack {
         (t.advisor, t.payer, t.token) = (address(wallet), address(taker), COIN);
         _open(t, DEPOSIT);
         taker.become(Taking.WithAllGas);
-        Closing[] memory rows = new Closing[](2);
-        (rows[0], rows[1]) = (_closing(t, 1), _closing(t, 1));
-        Sweep memory s =
-            Sweep(address(escrow), abi.encodeCall(escrow.closeBatch, (rows)), RELAYER, t, true, 380_000, 900_000);
-        _sweep(s);
+        for (uint256 count = 1; count <= 2; ++count) {
+            Closing[] memory rows = new Closing[](count);
+            for (uint256 i = 0; i < count; ++i) {
+                rows[i] = _closing(t, 1);
+            }
+            bytes memory data = abi.encodeCall(escrow.closeBatch, (rows));
+            _sweep(Sweep(address(escrow), data, RELAYER, t, true, 380_000, 900_000));
+        }
     }
 
     // ------------------------------------------------------------------ withdrawals and tips
