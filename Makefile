@@ -21,6 +21,8 @@ BROWNIE_VENV := .venv-brownie
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 BROWNIE_READY := $(BROWNIE_VENV)/.ready
+PROVE_VENV := .venv-prove
+PROVE_READY := $(PROVE_VENV)/.ready
 PEERS := benchmarks/peers
 PEERS_READY := $(PEERS)/node_modules/.ready
 
@@ -29,7 +31,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +104,16 @@ forge-test: build  ## the Solidity tests, on the shipped bytecode
 unit: setup brownie-env  ## the Python tests
 	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
 
+slither: setup $(PROVE_READY)  ## static analysis of the contracts, compared with docs/slither.md
+	@$(BIN)/python scripts/slither_check.py
+
+$(PROVE_READY): requirements/prove.txt
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed and was not found; name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "setting up $(PROVE_VENV) ..."
+	@[[ -x $(PROVE_VENV)/bin/python ]] || "$(PYTHON)" -m venv $(PROVE_VENV)
+	@$(PROVE_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements/prove.txt
+	@touch $@
+
 differential: setup  ## compare Python and Solidity on 100,000 random rows of each kind
 	@HONORARIUM_ROWS=100000 $(BIN)/pytest -q -s tests/test_differential.py
 
@@ -118,7 +130,7 @@ format: setup  ## format Python and Solidity, fix what can be fixed
 
 lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in and package.json
 	@$(BIN)/python -m pip install $(PIP_FLAGS) uv
-	@cd requirements && for name in runtime dev brownie; do \
+	@cd requirements && for name in runtime dev brownie prove; do \
 		../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command "make lock" $$([[ $$name != dev ]] || echo -c runtime.txt) \
 			$$name.in --output-file $$name.txt; done
@@ -127,4 +139,4 @@ lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in
 	@$(BIN)/python scripts/complete_npm_lock.py
 
 clean:  ## remove what was built and every environment
-	rm -rf build dist $(VENV) $(BROWNIE_VENV) node_modules $(PEERS)/node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build dist $(VENV) $(BROWNIE_VENV) $(PROVE_VENV) node_modules $(PEERS)/node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
