@@ -3,7 +3,6 @@ pragma solidity ^0.8.24;
 
 import {IErrors} from "../../../contracts/interfaces/IErrors.sol";
 import {Closing, ISessionEscrow, Opening, Settlement, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
-import {Authorization} from "../../../contracts/libraries/Tokens.sol";
 import {Cheats, Terms} from "../Base.sol";
 import {MadeUpToken} from "../mocks/Tokens.sol";
 import {OwnedWallet} from "../mocks/Wallets.sol";

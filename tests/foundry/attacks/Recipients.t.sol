@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IErrors} from "../../../contracts/interfaces/IErrors.sol";
-import {Closing, ISessionEscrow, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Closing} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Terms} from "../Base.sol";
 import {HookUSD, LockedWallet} from "../mocks/Hostile.sol";
 import {AnsweringToken, BlacklistToken, MoodyToken, PlainToken} from "../mocks/Tokens.sol";

@@ -237,28 +237,6 @@ contract StrangeTokensTest is Attack {
         _equal(silent.balanceOf(CLIENT) - before, DEPOSIT - 1_500_000, "paid out");
     }
 
-    // ------------------------------------------------------------------ bombs
-
-    /// @dev Wants a caller to pay for megabytes of answer. One word of each answer is read: a payment costs what the token
-    /// itself burns, once per question, and nothing for copying.
-    function test_a_token_that_answers_megabytes_costs_only_its_own_gas() external {
-        BombToken bombs = BombToken(_give(address(new BombToken())));
-        bytes4[2] memory functions_ = [BombToken.transferFrom.selector, BombToken.balanceOf.selector];
-        for (uint256 i = 0; i < 2; ++i) {
-            bombs.bomb(functions_[i]);
-            uint256 before = gasleft();
-            _deposit(address(bombs), CLIENT, 10);
-            // A megabyte of memory costs 2.0 million; it is answered once, or, a balance, twice.
-            require(before - gasleft() < (i + 1) * 2_200_000 + 200_000, "paid for the copy");
-        }
-        bombs.bomb(BombToken.transfer.selector);
-        Terms memory t = _session(address(bombs));
-        uint256 gas_ = gasleft();
-        _close(t, 1); // within the stipend there is no room for a megabyte
-        require(gas_ - gasleft() < 500_000, "cost more than the stipend");
-        _equal(escrow.balanceOf(address(bombs), CLIENT), 20 + DEPOSIT - 1_500_000, "credited");
-    }
-
     // ------------------------------------------------------------------ two names for one money
 
     /// @dev Wants one arrival credited under both addresses of a token with two, or to draw one out through the other. Each

@@ -179,14 +179,15 @@ contract TurncoatToken is PlainToken {
     }
 }
 
-/// @dev A token whose every question is answered by a megabyte, or by all gas, as told.
+/// @dev A token that answers one function with as many bytes as it was told; the first word is right.
 contract BombToken {
     mapping(address account => uint256) private balances;
-    bytes4 public bombed;
-    bytes32 public immutable DOMAIN = keccak256("bombs");
+    bytes4 private bombed;
+    uint256 private size; // bytes
+    bytes32 private immutable DOMAIN = keccak256("bombs");
 
-    function bomb(bytes4 selector) external {
-        bombed = selector;
+    function bomb(bytes4 selector, uint256 size_) external {
+        (bombed, size) = (selector, size_);
     }
 
     function mint(address account, uint256 amount) external {
@@ -217,9 +218,41 @@ contract BombToken {
 
     function _bomb(uint256 firstWord) private view {
         if (msg.sig != bombed) return;
+        uint256 bytes_ = size;
         assembly {
             mstore(0, firstWord)
-            return(0, 1000000)
+            return(0, bytes_)
+        }
+    }
+}
+
+/// @dev Answers everything, a payment or a question, with as many bytes as it was told, or fails with them.
+contract Bomber {
+    uint256 private size = 32; // bytes
+    bool private failing;
+
+    function load(uint256 size_, bool failing_) external {
+        (size, failing) = (size_, failing_);
+    }
+
+    function execute(address to, uint256 value, bytes calldata data) external {
+        (bool done,) = to.call{value: value}(data);
+        require(done, "call failed");
+    }
+
+    fallback() external payable {
+        (uint256 bytes_, bool fails) = (size, failing);
+        assembly {
+            if fails { revert(0, bytes_) }
+            return(0, bytes_)
+        }
+    }
+
+    receive() external payable {
+        (uint256 bytes_, bool fails) = (size, failing);
+        assembly {
+            if fails { revert(0, bytes_) }
+            return(0, bytes_)
         }
     }
 }
