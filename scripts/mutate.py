@@ -124,21 +124,23 @@ class Bench:
     _killers: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _codes: dict[str, Result] = field(default_factory=dict)
 
-    def prepare(self, compiler: Compiler, desk: Path) -> None:
-        """The original must pass every test both ways, or nothing that follows means anything."""
+    def prepare(self, compiler: Compiler) -> None:
+        """The original must pass its tests both ways, or nothing that follows means anything."""
         for name in compiler.shipped:
             self.quick[name] = compiler.bytecode(name, {}, QUICK)
             self.shipped[name] = compiler.bytecode(name, {}, {})
-        put(desk, self.quick)
-        self.lab.measure(desk)
-        for codes in (self.quick, self.shipped):
-            self.control(desk, codes)
+        with self.lab.desk(-1) as quick, self.lab.desk(-2) as shipped:
+            put(quick, self.quick)
+            put(shipped, self.shipped)
+            self.lab.measure(quick, shipped)
 
-    def control(self, desk: Path, codes: dict[str, str]) -> None:
-        put(desk, codes)
-        failure = self.lab.first_failure(desk)
+    def control(self) -> None:
+        """The original once more: what found the mutants did not come from outside."""
+        with self.lab.desk(-1) as desk:
+            put(desk, self.quick)
+            failure = self.lab.first_failure(desk, few=True)
         if failure is not None:
-            raise LabFailure(f"the original fails {failure.suite}.{failure.test}: {failure.reason}")
+            raise LabFailure(f"after all, the original fails {failure.suite}.{failure.test}")
 
     def learn(self, mutants: Iterable[Mutant]) -> None:
         """From earlier results: who finds faults where."""
@@ -198,8 +200,8 @@ class Bench:
             return result
         try:
             shipped = self.shipped | {n: compiler.bytecode(n, changed, {}) for n in names}
-        except CompilationFailed:
-            shipped = quick  # too deep for the stack: the tests judge the code that there is
+        except CompilationFailed as error:
+            return Result(mutant.id, "invalid", reason=str(error).splitlines()[0])
         if shipped == self.shipped:
             return Result(mutant.id, "equivalent", reason="as it ships", code=code)
         put(desk, shipped)
@@ -326,11 +328,10 @@ def _run(asked: argparse.Namespace, root: Path, folder: Path) -> int:
             bench = Bench(lab, state, made_of={name: set(tree) for name, tree in trees.items()})
             bench.threads = 1 if asked.jobs > 1 else 0
             lab.compile_tests()
-            with lab.desk(-1) as desk:
-                bench.prepare(compiler, desk)
-                bench.learn(mutant for mutants in files.values() for mutant in mutants)
-                shown(console, asked.jobs, todo, bench)
-                bench.control(desk, bench.quick)
+            bench.prepare(compiler)
+            bench.learn(mutant for mutants in files.values() for mutant in mutants)
+            shown(console, asked.jobs, todo, bench)
+            bench.control()
     whole = _written(console, root / "docs", lab, state, files)
     return 0 if whole or asked.only or asked.file else 1
 

@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,10 @@ NOT_ASKED: Final = "test_ESC9_nothing_in_the_code"
 FEW_RUNS: Final = 16
 SEED: Final = "0x1"
 SLOW: Final = 0.5  # seconds that a test may take to belong to the quick ones
-PATIENCE: Final = 120.0  # seconds until tests count as hanging
+PATIENCE: Final = 120.0  # seconds, at least, until tests count as hanging
+COPIED: Final = ("contracts/**/*.sol", "tests/foundry/**/*.sol", "tests/vectors/*.json")
+NOT_QUICK: Final = "tests/foundry/{attacks,invariant}/**"
+"""Nets that are asked only about mutants that the tests of single functions miss."""
 
 
 class LabFailure(Exception):
@@ -136,22 +140,22 @@ class Lab:
     def __init__(self, root: Path, folder: Path) -> None:
         self.project = folder / "project"
         self.slow_tests: list[str] = []
+        self.patience = PATIENCE
         self._solc = self.project / "build" / "solc"
         self._copy(root)
 
     def _copy(self, root: Path) -> None:
         wanted = [root / "foundry.toml", root / "compiler.json"]
-        for part in ("contracts", "tests/foundry"):
-            wanted += [file for file in sorted((root / part).rglob("*.sol")) if file.is_file()]
+        for pattern in COPIED:
+            wanted += sorted(root.glob(pattern))
         for file in wanted:
             target = self.project / file.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or target.read_bytes() != file.read_bytes():
                 shutil.copyfile(file, target)
-        for part in ("contracts", "tests"):
-            for old in (self.project / part).rglob("*.sol"):
-                if not (root / old.relative_to(self.project)).exists():
-                    old.unlink()
+        for old in self._files(*COPIED):
+            if not (root / old.relative_to(self.project)).exists():
+                old.unlink()
         for name in ("node_modules", "scripts"):
             link = self.project / name
             if not link.is_symlink():
@@ -159,28 +163,27 @@ class Lab:
 
     # ------------------------------------------------------------------ what a result depends on
 
+    def _files(self, *patterns: str) -> list[Path]:
+        return sorted(file for pattern in patterns for file in self.project.glob(pattern))
+
     @cached_property
     def sources(self) -> str:
         """Digest of the contracts and of how they are compiled."""
-        files = sorted((self.project / "contracts").rglob("*.sol"))
+        files = [*self._files("contracts/**/*.sol"), self.project / "compiler.json"]
         texts = [
             f"{file.relative_to(self.project)}\n".encode() + file.read_bytes() for file in files
         ]
-        settings = json.dumps(QUICK).encode()
-        return digest(*texts, settings, (self.project / "compiler.json").read_bytes())
+        return digest(*texts, json.dumps(QUICK).encode())
 
     @cached_property
     def _suites(self) -> dict[str, str]:
-        return {
-            str(file.relative_to(self.project)): digest(file.read_bytes())
-            for file in sorted((self.project / "tests" / "foundry").rglob("*.t.sol"))
-        }
+        files = self._files("tests/foundry/**/*.t.sol")
+        return {str(file.relative_to(self.project)): digest(file.read_bytes()) for file in files}
 
     @cached_property
     def _shared(self) -> str:
-        files = sorted((self.project / "tests" / "foundry").rglob("*.sol"))
-        texts = [file.read_bytes() for file in files if not file.name.endswith(".t.sol")]
-        return digest((self.project / "foundry.toml").read_bytes(), *texts)
+        files = [self.project / "foundry.toml", *self._files(*COPIED[1:])]
+        return digest(*(file.read_bytes() for file in files if not file.name.endswith(".t.sol")))
 
     def tests(self, suite: str | None = None) -> str:
         """Digest of one suite's file and what all suites share; without a suite, of all tests."""
@@ -252,12 +255,22 @@ class Lab:
                 raise LabFailure(f"{failure.suite} found no artifacts: {failure.reason}")
         return min(failures, key=lambda each: (each.suite, each.test)) if failures else None
 
-    def measure(self, artifacts: Path) -> None:
-        """Finds the slow tests."""
-        results = self._test(artifacts, suites=None, few=True, threads=0, all_tests=True)
-        self.slow_tests = sorted(
-            test.split("(")[0] for _, test, each in results if seconds(each["duration"]) > SLOW
-        )
+    def measure(self, quick: Path, shipped: Path) -> None:
+        """Runs the original both ways; finds the slow tests, and how long all tests may take.
+
+        Raises:
+            LabFailure: a test fails.
+        """
+        for artifacts, few in ((quick, True), (shipped, False)):
+            began = time.monotonic()
+            results = self._test(artifacts, suites=None, few=few, threads=0, all_tests=True)
+            for suite, test, each in results:
+                if each["status"] == "Failure":
+                    raise LabFailure(f"the original fails {suite}.{test}: {each['reason']}")
+            if few:
+                slow = {test for _, test, each in results if seconds(each["duration"]) > SLOW}
+                self.slow_tests = sorted(test.split("(")[0] for test in slow)
+            self.patience = max(PATIENCE, 10 * (time.monotonic() - began))
 
     def _test(
         self, artifacts: Path, *, suites: list[str] | None, few: bool, threads: int, all_tests: bool
@@ -266,7 +279,7 @@ class Lab:
         command = ["test", "--json", "--fuzz-seed", SEED, "--threads", str(threads)]
         command += ["--no-match-test", f"^({'|'.join(unasked)})"]
         command += [] if all_tests else ["--fail-fast"]
-        command += ["--fuzz-runs", str(FEW_RUNS)] if few else []
+        command += ["--fuzz-runs", str(FEW_RUNS), "--no-match-path", NOT_QUICK] if few else []
         command += ["--match-contract", f"^({'|'.join(suites)})$"] if suites else []
         memory = artifacts / "memory"  # failing values of one mutant are not tried on the next one
         shutil.rmtree(memory, ignore_errors=True)
@@ -276,7 +289,7 @@ class Lab:
             "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(memory / "invariant"),
             "FOUNDRY_TEST_FAILURES_FILE": str(memory / "failures"),
         }
-        done = self._forge(command, environment, PATIENCE)
+        done = self._forge(command, environment, self.patience)
         start = done.stdout.find("{")
         try:
             found = json.loads(done.stdout[start:]) if start >= 0 else {}

@@ -287,7 +287,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(project: Path) -> None:
 
 def test_nothing_is_judged_when_the_original_fails_its_tests(project: Path) -> None:
     change(project, "tests/foundry/Purse.t.sol", "purse.total() == 3", "purse.total() == 4")
-    with pytest.raises(LabFailure, match=r"the original fails .*test_it_counts: three"):
+    with pytest.raises(LabFailure, match=r"the original fails .*test_it_counts.*: three"):
         mutate.main([], project)
     assert not (project / "build" / "mutation" / "state.jsonl").exists()
 
