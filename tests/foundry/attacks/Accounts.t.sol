@@ -38,9 +38,9 @@ contract YesWallet {
 contract AccountsTest is Attack {
     // ------------------------------------------------------------------ wallets that change hands
 
-    /// @dev Wants earned money void by changing the signer. Vouchers are a key's and never asked of a wallet, so what was
-    /// metered stays; what the old owner signed and nobody sent is void, what the new one signs counts. Known from: payment
-    /// channels whose vouchers an ERC-1271 rotation voids.
+    /// @dev Wants earned money void by changing the signer. Vouchers are a key's and never asked of a wallet, so what
+    /// was metered stays; what the old owner signed and nobody sent is void, what the new one signs counts. Known from:
+    /// payment channels whose vouchers an ERC-1271 rotation voids.
     function test_a_change_of_signers_voids_unsent_messages_and_no_voucher() external {
         RotatingWallet advisor = new RotatingWallet(ADVISOR);
         RotatingWallet client = new RotatingWallet(CLIENT);
@@ -72,8 +72,8 @@ contract AccountsTest is Attack {
         _booksAreRight(address(token), 0);
     }
 
-    /// @dev Wants a quote to hold that its wallet has disowned before the opening. It is asked when the session opens, and
-    /// only then: afterwards nobody can disown it.
+    /// @dev Wants a quote to hold that its wallet has disowned before the opening. It is asked when the session opens,
+    /// and only then: afterwards nobody can disown it.
     function test_a_quote_of_a_wallet_that_changed_hands_opens_nothing_and_an_opened_one_stays() external {
         RotatingWallet advisor = new RotatingWallet(ADVISOR);
         keys[address(advisor)] = ADVISOR_KEY;
@@ -90,8 +90,8 @@ contract AccountsTest is Attack {
         _equal(escrow.balanceOf(address(token), address(advisor)), 2_250_000, "earned");
     }
 
-    /// @dev Wants to act for a wallet that says yes to everything. It works, and is that wallet's doing: whoever owns one
-    /// has given their name and balance to everybody.
+    /// @dev Wants to act for a wallet that says yes to everything. It works, and is that wallet's doing: whoever owns
+    /// one has given their name and balance to everybody.
     function test_a_wallet_that_says_yes_to_everything_is_everybodys() external {
         YesWallet yes = new YesWallet();
         _stock(address(yes));
@@ -108,8 +108,8 @@ contract AccountsTest is Attack {
 
     // ------------------------------------------------------------------ keys with code (EIP-7702)
 
-    /// @dev Wants accounts that have a key and code to be shut out, or doubled: code that refuses everything, burns gas or
-    /// bombs, at every party at once, also the meter's. Their keys sign as before.
+    /// @dev Wants accounts that have a key and code to be shut out, or doubled: code that refuses everything, burns gas
+    /// or bombs, at every party at once, also the meter's. Their keys sign as before.
     function test_accounts_with_key_and_code_act_by_their_keys_whatever_the_code_does() external {
         OwnedWallet.Mood[3] memory moods = [OwnedWallet.Mood.Refuses, OwnedWallet.Mood.BurnsGas, OwnedWallet.Mood.Bombs];
         for (uint96 i = 0; i < 3; ++i) {
@@ -160,8 +160,8 @@ contract AccountsTest is Attack {
         _equal(CLIENT.balance, before, "refunded");
     }
 
-    /// @dev Wants an authorization that the escrow takes by key and a token by code to be counted without money. The token
-    /// decides about its own money: if it does not move, nothing opens.
+    /// @dev Wants an authorization that the escrow takes by key and a token by code to be counted without money. The
+    /// token decides about its own money: if it does not move, nothing opens.
     function test_an_authorization_that_the_token_does_not_take_opens_nothing() external {
         Terms memory t = _terms();
         Authorization memory a = _authorize(CLIENT_KEY, address(escrow), DEPOSIT, _idOf(t));
@@ -175,9 +175,9 @@ contract AccountsTest is Attack {
 
     // ------------------------------------------------------------------ contracts that end
 
-    /// @dev Wants an advisor's earnings, or a refund, stuck because a contract that was payer or client destroyed itself.
-    /// The advisor closes, or the one who is left asks to; what the dead payer is owed goes to its address, and in coin is
-    /// lost there: the payer's own doing.
+    /// @dev Wants an advisor's earnings, or a refund, stuck because a contract that was payer or client destroyed
+    /// itself. The advisor closes, or the one who is left asks to; what the dead payer is owed goes to its address, and
+    /// in coin is lost there: the payer's own doing.
     function test_a_payer_that_destroyed_itself_holds_nobody_up() external {
         MoodyRecipient payer = new MoodyRecipient();
         CHEATS.deal(address(payer), 1 ether);

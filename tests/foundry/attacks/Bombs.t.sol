@@ -6,8 +6,8 @@ import {Terms} from "../Base.sol";
 import {BombToken, Bomber} from "../mocks/Hostile.sol";
 import {Attack} from "./Attack.sol";
 
-/// @dev Answers so long that copying them would cost the caller as much again as making them cost the bomber. One word of
-/// each answer is read, whoever is asked: a bomb costs its own gas, once, and never more than its maker may use.
+/// @dev Answers so long that copying them would cost the caller as much again as making them cost the bomber. One word
+/// of each answer is read, whoever is asked: a bomb costs its own gas, once, and never more than its maker may use.
 contract BombsTest is Attack {
     uint256 private constant SLACK = 6_000; // gas
 
@@ -55,8 +55,8 @@ contract BombsTest is Attack {
         _onlyTheBomb(without, _cost(RELAYER, open), 400_000);
     }
 
-    /// @dev The same by tokens on the way in, where the payer pays for it themselves: a megabyte for a balance, which is
-    /// asked twice, for the payment, and for the domain.
+    /// @dev The same by tokens on the way in, where the payer pays for it themselves: a megabyte for a balance, which
+    /// is asked twice, for the payment, and for the domain.
     function test_a_token_that_answers_a_payment_in_with_a_bomb_costs_only_the_bomb() external {
         BombToken bombs = new BombToken();
         bombs.mint(CLIENT, DEPOSIT);

@@ -12,8 +12,8 @@ import {Attack} from "./Attack.sol";
 contract DonationsTest is Attack {
     uint256 private constant GIFT = 777e6;
 
-    /// @dev Wants to take, or to spoil, by giving first: a surplus that opens a session, fills a balance, or is paid out.
-    /// A surplus is nobody's (ESC-1): each function counts what it moved itself.
+    /// @dev Wants to take, or to spoil, by giving first: a surplus that opens a session, fills a balance, or is paid
+    /// out. A surplus is nobody's (ESC-1): each function counts what it moved itself.
     function test_tokens_that_were_given_to_the_escrow_are_nobodys() external {
         token.mint(address(escrow), GIFT);
         _equal(_owed(address(token)), 0, "owed");
@@ -60,8 +60,8 @@ contract DonationsTest is Attack {
         require(to.balance >= amount, "not forced");
     }
 
-    /// @dev Wants what somebody left in the jar, by a tip that brings less than it says, or more. A tip takes out exactly
-    /// what came in with it.
+    /// @dev Wants what somebody left in the jar, by a tip that brings less than it says, or more. A tip takes out
+    /// exactly what came in with it.
     function test_what_was_given_to_the_jar_is_in_nobodys_tip() external {
         token.mint(address(jar), GIFT);
         bytes32 nonce =
@@ -77,8 +77,8 @@ contract DonationsTest is Attack {
 
     // ------------------------------------------------------------------ in the middle of a payment
 
-    /// @dev Wants a payment to seem arrived that did not: the token eats it, and an accomplice gives as much in the same
-    /// moment. It counts, for the money is there, once; somebody paid it, and the books are right.
+    /// @dev Wants a payment to seem arrived that did not: the token eats it, and an accomplice gives as much in the
+    /// same moment. It counts, for the money is there, once; somebody paid it, and the books are right.
     function test_a_gift_in_the_middle_stands_for_the_payment_and_is_counted_once() external {
         (HookToken hooks, HookedAccount payer, HookedAccount accomplice) = _eater();
         bytes memory gift = abi.encodeCall(hooks.transfer, (address(escrow), GIFT));
@@ -102,8 +102,8 @@ contract DonationsTest is Attack {
         _booksAreRight(address(hooks), 0);
     }
 
-    /// @dev Wants somebody's payment to fail by giving a little in its middle. Nobody is called there but the payer and the
-    /// token, so that only they can; then it fails whole.
+    /// @dev Wants somebody's payment to fail by giving a little in its middle. Nobody is called there but the payer and
+    /// the token, so that only they can; then it fails whole.
     function test_a_gift_on_top_in_the_middle_fails_ones_own_payment() external {
         (HookToken hooks, HookedAccount payer, HookedAccount accomplice) = _eater();
         hooks.setFee(false);
@@ -114,8 +114,8 @@ contract DonationsTest is Attack {
         _equal(hooks.balanceOf(address(payer)), GIFT, "kept");
     }
 
-    /// @dev Wants one tip recorded twice in a token that eats the outer payment: the tip inside is what both see. It works;
-    /// the jar holds nobody's money, and the log of such a token says what it is. Other tokens are not touched.
+    /// @dev Wants one tip recorded twice in a token that eats the outer payment: the tip inside is what both see. It
+    /// works; the jar holds nobody's money, and the log of such a token says what it is. Other tokens are not touched.
     function test_a_token_made_for_it_has_one_tip_recorded_twice() external {
         (HookToken hooks, HookedAccount payer, HookedAccount accomplice) = _eater();
         CHEATS.prank(address(payer));

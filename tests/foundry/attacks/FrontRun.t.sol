@@ -18,8 +18,9 @@ contract Caller {
 contract FrontRunTest is Kinds {
     // ------------------------------------------------------------------ the same message in other hands
 
-    /// @dev Wants something to change when the message comes from somebody else, through a contract, or with bytes behind
-    /// it. The same happens to everybody, and the relayer's own transaction then finds it done. Known from: every relay.
+    /// @dev Wants something to change when the message comes from somebody else, through a contract, or with bytes
+    /// behind it. The same happens to everybody, and the relayer's own transaction then finds it done. Known from:
+    /// every relay.
     function test_whoever_sends_a_signed_message_and_however_the_same_happens() external {
         _castKeys();
         Caller caller = new Caller();
@@ -111,9 +112,10 @@ contract FrontRunTest is Kinds {
         _equal(_session(t).earned, 20_500_000, "earned");
     }
 
-    /// @dev Wants another journal in the log than the advisor saw: the meter signs two vouchers of the same units, and the
-    /// client is faster with the other one. The money is the same; the log then carries a head that the advisor did not
-    /// countersign. What limits it: both vouchers are the meter's, so the two together show that it signed two stories.
+    /// @dev Wants another journal in the log than the advisor saw: the meter signs two vouchers of the same units, and
+    /// the client is faster with the other one. The money is the same; the log then carries a head that the advisor did
+    /// not countersign. What limits it: both vouchers are the meter's, so the two together show that it signed two
+    /// stories.
     function test_a_closing_can_be_carried_out_on_another_journal_of_the_same_units() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -129,7 +131,8 @@ contract FrontRunTest is Kinds {
     }
 
     /// @dev Wants to hold a signed closing back while the advisor goes on advising, and to close on the old units then.
-    /// It works until the deadline: who has signed a closing has stopped. What was settled before it counts all the same.
+    /// It works until the deadline: who has signed a closing has stopped. What was settled before it counts all the
+    /// same.
     function test_a_closing_that_is_held_back_costs_the_advisor_what_they_advise_afterwards() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -149,8 +152,8 @@ contract FrontRunTest is Kinds {
         _fails(CLIENT, address(escrow), abi.encodeCall(escrow.closeFor, (c)), expired);
     }
 
-    /// @dev Wants an advisor's voucher to come too late, by a request to close right before it. Nothing is too late before
-    /// grace ends. Known from: x402 #3464.
+    /// @dev Wants an advisor's voucher to come too late, by a request to close right before it. Nothing is too late
+    /// before grace ends. Known from: x402 #3464.
     function test_a_request_to_close_in_front_of_a_settlement_takes_nothing_from_the_advisor() external {
         Terms memory t = _terms();
         _open(t, DEPOSIT);
@@ -194,8 +197,8 @@ contract FrontRunTest is Kinds {
         );
     }
 
-    /// @dev Wants a permit that was meant for the escrow: sends it first. The allowance is there then, and only its owner's
-    /// own calls use it: nobody opens, tops up, deposits or tips from somebody else's wallet.
+    /// @dev Wants a permit that was meant for the escrow: sends it first. The allowance is there then, and only its
+    /// owner's own calls use it: nobody opens, tops up, deposits or tips from somebody else's wallet.
     function test_a_permit_taken_from_the_mempool_pays_for_nobody_else() external {
         CHEATS.prank(CLIENT);
         token.approve(address(escrow), 0);
@@ -244,8 +247,8 @@ contract FrontRunTest is Kinds {
         _equal(token.balanceOf(CLIENT), wallet, "wallet");
     }
 
-    /// @dev Wants an advisor held to a quote that they revoke: opens right before the revocation. It works; a quote holds
-    /// until it is revoked. The advisor closes at once and nobody has lost anything.
+    /// @dev Wants an advisor held to a quote that they revoke: opens right before the revocation. It works; a quote
+    /// holds until it is revoked. The advisor closes at once and nobody has lost anything.
     function test_a_quote_opened_in_front_of_its_revocation_is_closed_at_no_cost() external {
         Terms memory t = _terms();
         uint256 wallet = token.balanceOf(CLIENT);
@@ -256,8 +259,8 @@ contract FrontRunTest is Kinds {
         _equal(token.balanceOf(CLIENT), wallet, "wallet");
     }
 
-    /// @dev Wants a relayer to pay for an opening that cannot work: signs it and takes the money away before it. Costs the
-    /// relayer the gas of one refusal, and nobody else anything.
+    /// @dev Wants a relayer to pay for an opening that cannot work: signs it and takes the money away before it. Costs
+    /// the relayer the gas of one refusal, and nobody else anything.
     function test_a_balance_emptied_in_front_of_an_opening_refuses_that_row_alone() external {
         _castKeys();
         CHEATS.prank(CLIENT);
@@ -283,8 +286,8 @@ contract FrontRunTest is Kinds {
 
     // ------------------------------------------------------------------ two messages of the same signer
 
-    /// @dev Wants the better of two messages that somebody signed in turn: two openings, two top-ups, two ratings. Whoever
-    /// sends decides which one counts, once; a withdrawal is undone by another one of the same number.
+    /// @dev Wants the better of two messages that somebody signed in turn: two openings, two top-ups, two ratings.
+    /// Whoever sends decides which one counts, once; a withdrawal is undone by another one of the same number.
     function test_of_two_messages_that_exclude_each_other_the_sender_chooses_and_one_counts() external {
         _castKeys();
         Terms memory t = _at(Kind.Opening);
@@ -304,7 +307,8 @@ contract FrontRunTest is Kinds {
         _fails(RELAYER, address(escrow), bad, IErrors.AlreadyRated.selector);
     }
 
-    /// @dev Wants a withdrawal that its signer has thought better of. Another one of the same number, sent first, undoes it.
+    /// @dev Wants a withdrawal that its signer has thought better of. Another one of the same number, sent first,
+    /// undoes it.
     function test_a_signed_withdrawal_is_undone_by_another_of_the_same_number() external {
         _castKeys();
         (, bytes memory regretted) = _callOf(Kind.Withdrawal, _signed(Kind.Withdrawal));
@@ -318,8 +322,8 @@ contract FrontRunTest is Kinds {
 
     // ------------------------------------------------------------------ relayers who are parties
 
-    /// @dev Wants a relayer to consent by sending: leaves the signature out where the relayer is the party. It works, for
-    /// a caller needs no signature. So whoever relays for others does it from an account that is no party, has no
+    /// @dev Wants a relayer to consent by sending: leaves the signature out where the relayer is the party. It works,
+    /// for a caller needs no signature. So whoever relays for others does it from an account that is no party, has no
     /// balance, and takes no message with an empty signature.
     function test_a_relayer_who_is_a_party_consents_to_every_unsigned_message_that_it_sends() external {
         Terms memory t = _interactions();

@@ -84,8 +84,8 @@ contract StrictWallet {
     }
 }
 
-/// @dev A relayer sends on purpose so little gas that something in the middle fails for want of it. At each level of gas
-/// the call reverts whole, or does exactly what it does with plenty.
+/// @dev A relayer sends on purpose so little gas that something in the middle fails for want of it. At each level of
+/// gas the call reverts whole, or does exactly what it does with plenty.
 contract GasSweepsTest is Attack {
     uint256 private constant LEVELS = 200; // of gas, in each sweep
     uint80 private constant REFUND = DEPOSIT - 1_500_000;
@@ -102,8 +102,8 @@ contract GasSweepsTest is Attack {
 
     // ------------------------------------------------------------------ refunds
 
-    /// @dev Wants a payer's refund in the escrow instead of in their wallet, by stinting on gas. `NotEnoughGas` or plainly
-    /// none: the whole call reverts. Known from: x402 #2374, where gas was estimated on stale state.
+    /// @dev Wants a payer's refund in the escrow instead of in their wallet, by stinting on gas. `NotEnoughGas` or
+    /// plainly none: the whole call reverts. Known from: x402 #2374, where gas was estimated on stale state.
     function test_coin_refunds_are_never_credited_because_a_relayer_stinted() external {
         for (uint256 i = 0; i < 5; ++i) {
             Taker taker = new Taker();
@@ -149,8 +149,8 @@ contract GasSweepsTest is Attack {
         _sweep(s);
     }
 
-    /// @dev The advisor's wallet is asked in each row, and the payer paid: two places to stint at. A row is never skipped
-    /// for want of gas (ESC-16).
+    /// @dev The advisor's wallet is asked in each row, and the payer paid: two places to stint at. A row is never
+    /// skipped for want of gas (ESC-16).
     function test_rows_are_never_skipped_because_a_relayer_stinted() external {
         Taker taker = new Taker();
         CHEATS.deal(address(taker), 1 ether);

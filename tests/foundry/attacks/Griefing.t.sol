@@ -12,9 +12,9 @@ import {Attack} from "./Attack.sol";
 contract GriefingTest is Attack {
     // ------------------------------------------------------------------ closes
 
-    /// @dev Wants sums to change by settling in crumbs: each rounding in the platform's favour, or the advisor's. Totals
-    /// are differences of rounded totals (ESC-15), so crumbs cost the griefer gas and nobody anything. Known from: rates
-    /// that round in tokens of 6 decimals (LlamaPay).
+    /// @dev Wants sums to change by settling in crumbs: each rounding in the platform's favour, or the advisor's.
+    /// Totals are differences of rounded totals (ESC-15), so crumbs cost the griefer gas and nobody anything. Known
+    /// from: rates that round in tokens of 6 decimals (LlamaPay).
     function test_settling_in_crumbs_changes_no_total_and_stops_no_close() external {
         Terms memory t = _interactions();
         (t.tariff.connectFee, t.tariff.unitPrice, t.feeBps) = (3, 7, 3_333);
@@ -31,8 +31,9 @@ contract GriefingTest is Attack {
         _equal(escrow.balanceOf(address(token), ADVISOR), earned - part, "advisor");
     }
 
-    /// @dev Wants the desk's settlement to fail: takes the voucher from the mempool and settles it first. The single call
-    /// then fails as stale, the batch goes on; either way the advisor has the money and the griefer has paid the gas.
+    /// @dev Wants the desk's settlement to fail: takes the voucher from the mempool and settles it first. The single
+    /// call then fails as stale, the batch goes on; either way the advisor has the money and the griefer has paid the
+    /// gas.
     function test_a_voucher_settled_by_a_stranger_first_costs_the_desk_one_refusal() external {
         Terms memory t = _interactions();
         Terms memory other = _interactions();
@@ -50,8 +51,8 @@ contract GriefingTest is Attack {
         _close(t, 4); // a close never minds
     }
 
-    /// @dev Wants an advisor's closing to fail by topping up right before it. It closes all the same and the top-up goes
-    /// back, less what the voucher is worth now that the deposit no longer cuts it: the payer's own doing.
+    /// @dev Wants an advisor's closing to fail by topping up right before it. It closes all the same and the top-up
+    /// goes back, less what the voucher is worth now that the deposit no longer cuts it: the payer's own doing.
     function test_a_top_up_in_front_of_a_closing_does_not_stop_it() external {
         Terms memory t = _interactions();
         _open(t, 10e6);
@@ -65,8 +66,8 @@ contract GriefingTest is Attack {
     }
 
     /// @dev Wants an advisor to work for nothing: asks to close as soon as the session is open and goes on asking. The
-    /// clock has stopped, so the meter proves no more than the first unit. What limits it: `CloseRequested` is in the log;
-    /// an advisor stops when they see it, and what was advised before it is never lost.
+    /// clock has stopped, so the meter proves no more than the first unit. What limits it: `CloseRequested` is in the
+    /// log; an advisor stops when they see it, and what was advised before it is never lost.
     function test_a_session_left_at_once_earns_the_unit_that_had_begun_and_no_more() external {
         Terms memory t = _terms();
         _open(t, DEPOSIT);
@@ -79,8 +80,8 @@ contract GriefingTest is Attack {
         _equal(_session(t).earned, 1_500_000, "earned");
     }
 
-    /// @dev Wants to move the end of the grace period, by asking again, as the other party, or by a top-up. It is set once.
-    /// Known from: mppx #142, where a cached closing time was believed.
+    /// @dev Wants to move the end of the grace period, by asking again, as the other party, or by a top-up. It is set
+    /// once. Known from: mppx #142, where a cached closing time was believed.
     function test_the_end_of_grace_cannot_be_moved() external {
         Terms memory t = _sponsored();
         _fund(SPONSOR);
@@ -98,8 +99,8 @@ contract GriefingTest is Attack {
         escrow.finalize(_pack(t));
     }
 
-    /// @dev Wants vouchers refused that come after somebody asked to close. They count until the session is closed. Known
-    /// from: mpp-specs #127.
+    /// @dev Wants vouchers refused that come after somebody asked to close. They count until the session is closed.
+    /// Known from: mpp-specs #127.
     function test_vouchers_count_after_a_request_to_close() external {
         Terms memory t = _terms();
         _open(t, DEPOSIT);
@@ -126,8 +127,8 @@ contract GriefingTest is Attack {
         _equal(token.balanceOf(CLIENT), before, "all of it");
     }
 
-    /// @dev Wants the rest stuck after a part was paid out in the middle. Earned money is in the advisor's balance and no
-    /// close looks at it. Known from: microraiden's uncooperativeClose.
+    /// @dev Wants the rest stuck after a part was paid out in the middle. Earned money is in the advisor's balance and
+    /// no close looks at it. Known from: microraiden's uncooperativeClose.
     function test_earnings_paid_out_in_the_middle_leave_nothing_stuck_at_the_end() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -146,8 +147,8 @@ contract GriefingTest is Attack {
         _booksAreRight(address(token), 0);
     }
 
-    /// @dev Wants refunds so small that returning them costs more than they are worth. They are returned all the same, by
-    /// whoever closes; what keeps dust from being opened is the smallest deposit. Known from: go-livepeer #1603.
+    /// @dev Wants refunds so small that returning them costs more than they are worth. They are returned all the same,
+    /// by whoever closes; what keeps dust from being opened is the smallest deposit. Known from: go-livepeer #1603.
     function test_a_refund_of_one_base_unit_is_returned() external {
         Terms memory t = _interactions();
         _open(t, 1_500_001);
@@ -191,8 +192,8 @@ contract GriefingTest is Attack {
         _equal(uint256(_session(t).status), uint256(Status.Open), "opened");
     }
 
-    /// @dev Wants one row to eat the batch's gas: three wallets in it, the first two accept after using nearly all that a
-    /// check may use, the third burns everything. A row costs 1.3 million at most, and the others are done.
+    /// @dev Wants one row to eat the batch's gas: three wallets in it, the first two accept after using nearly all that
+    /// a check may use, the third burns everything. A row costs 1.3 million at most, and the others are done.
     function test_three_wallets_in_one_row_cost_no_more_than_three_checks() external {
         (Terms memory hostile, OwnedWallet wallet) = _threeWallets();
         Terms memory good = _interactions();
@@ -219,8 +220,8 @@ contract GriefingTest is Attack {
         _stock(address(last));
     }
 
-    /// @dev Wants to make the sender of a batch pay for a bomb of returned data. One word of it is read, at every mood a
-    /// wallet can be in; a row is skipped for at most a check's gas.
+    /// @dev Wants to make the sender of a batch pay for a bomb of returned data. One word of it is read, at every mood
+    /// a wallet can be in; a row is skipped for at most a check's gas.
     function test_a_wallet_of_any_mood_costs_a_closing_row_at_most_one_check() external {
         OwnedWallet wallet = new OwnedWallet(ADVISOR);
         keys[address(wallet)] = ADVISOR_KEY;
@@ -249,8 +250,9 @@ contract GriefingTest is Attack {
         _equal(uint256(_session(hostile).status), uint256(Status.Open), "the hostile row");
     }
 
-    /// @dev Wants a session to look bad in the log: sends rows about it that fail. Anybody can have `RowSkipped` written
-    /// about any session; it says something about the row and nothing about the session, whose state is untouched.
+    /// @dev Wants a session to look bad in the log: sends rows about it that fail. Anybody can have `RowSkipped`
+    /// written about any session; it says something about the row and nothing about the session, whose state is
+    /// untouched.
     function test_a_skipped_row_in_the_log_says_nothing_about_the_session_that_it_names() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -264,8 +266,8 @@ contract GriefingTest is Attack {
         _equal(keccak256(abi.encode(_session(t))), before, "session");
     }
 
-    /// @dev Wants the whole batch undone by calldata that breaks off in the middle. It is; but whoever sends a batch writes
-    /// its calldata, so that this is their own mistake and costs nobody else anything.
+    /// @dev Wants the whole batch undone by calldata that breaks off in the middle. It is; but whoever sends a batch
+    /// writes its calldata, so that this is their own mistake and costs nobody else anything.
     function test_calldata_that_breaks_off_undoes_the_call() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -299,8 +301,8 @@ contract GriefingTest is Attack {
         _openFromBalance(t, DEPOSIT);
     }
 
-    /// @dev Wants a client held in a session: they consented and cannot take it back. True, and harmless: they owe nothing
-    /// that their meter does not sign, and leave at once.
+    /// @dev Wants a client held in a session: they consented and cannot take it back. True, and harmless: they owe
+    /// nothing that their meter does not sign, and leave at once.
     function test_a_client_who_regrets_their_consent_leaves_at_once() external {
         Terms memory t = _sponsored();
         _openFromBalance(t, DEPOSIT);
@@ -322,8 +324,9 @@ contract GriefingTest is Attack {
 
     // ------------------------------------------------------------------ tips
 
-    /// @dev Wants to drown an advisor's real tips in tips of one base unit, of a token made for it, in anybody's session.
-    /// Nothing stops it, and each is recorded with its token, amount and tipper: who counts tips, counts money.
+    /// @dev Wants to drown an advisor's real tips in tips of one base unit, of a token made for it, in anybody's
+    /// session. Nothing stops it, and each is recorded with its token, amount and tipper: who counts tips, counts
+    /// money.
     function test_tips_of_nearly_nothing_are_recorded_as_what_they_are() external {
         MadeUpToken junk = new MadeUpToken();
         junk.mint(STRANGER, 10);
@@ -341,8 +344,8 @@ contract GriefingTest is Attack {
         _equal(logs[9].topics[2], bytes32(uint256(uint160(STRANGER))), "tipper");
     }
 
-    /// @dev Wants the platform's share to be taken of tips too. A tip knows no share. Known from: fee bases that swallow
-    /// tips.
+    /// @dev Wants the platform's share to be taken of tips too. A tip knows no share. Known from: fee bases that
+    /// swallow tips.
     function test_a_tip_arrives_whole_whatever_share_the_platform_has_in_the_session() external {
         Terms memory t = _interactions();
         t.feeBps = 10_000;
@@ -358,8 +361,8 @@ contract GriefingTest is Attack {
 
     // ------------------------------------------------------------------ relayers' gas
 
-    /// @dev Wants a relayer to burn gas on a payout: the recipient burns all that it gets. The relayer's gas limit is what
-    /// limits it; the withdrawal fails whole, and its signature holds for another try.
+    /// @dev Wants a relayer to burn gas on a payout: the recipient burns all that it gets. The relayer's gas limit is
+    /// what limits it; the withdrawal fails whole, and its signature holds for another try.
     function test_a_recipient_who_burns_a_relayers_gas_gets_nothing_and_the_signature_still_holds() external {
         GasEater eater = new GasEater();
         CHEATS.prank(CLIENT);

@@ -9,15 +9,15 @@ import {AnsweringToken, BlacklistToken, MoodyToken, PlainToken} from "../mocks/T
 import {HookedAccount, MoodyRecipient} from "../mocks/Wallets.sol";
 import {Attack} from "./Attack.sol";
 
-/// @dev Recipients and tokens that do not take money, on each path on which it leaves. How refunds fare at every level of
-/// gas is in GasSweeps.
+/// @dev Recipients and tokens that do not take money, on each path on which it leaves. How refunds fare at every level
+/// of gas is in GasSweeps.
 contract RecipientAttacksTest is Attack {
     uint80 private constant REFUND = DEPOSIT - 1_500_000; // of a session of one unit
 
     // ------------------------------------------------------------------ refunds, which are pushed
 
-    /// @dev Wants an advisor's earnings, or other sessions, held up by a payer who does not take a refund: ten such payers
-    /// in a batch. Each costs its stipend and gets a balance. Known from: tokenize.it #424.
+    /// @dev Wants an advisor's earnings, or other sessions, held up by a payer who does not take a refund: ten such
+    /// payers in a batch. Each costs its stipend and gets a balance. Known from: tokenize.it #424.
     function test_ten_payers_who_take_nothing_hold_nobody_up() external {
         Closing[] memory rows = new Closing[](11);
         for (uint96 i = 0; i < 11; ++i) {
@@ -38,9 +38,9 @@ contract RecipientAttacksTest is Attack {
         _booksAreRight(COIN, 0);
     }
 
-    /// @dev Wants a refund in the escrow rather than in the payer's wallet, from outside: closes in the very moment when
-    /// the wallet is at work and lets nobody in. It works; the refund waits in the payer's balance, and only theirs. So a
-    /// contract that pays must be able to withdraw.
+    /// @dev Wants a refund in the escrow rather than in the payer's wallet, from outside: closes in the very moment
+    /// when the wallet is at work and lets nobody in. It works; the refund waits in the payer's balance, and only
+    /// theirs. So a contract that pays must be able to withdraw.
     function test_a_close_while_the_payers_wallet_is_locked_credits_the_refund() external {
         LockedWallet wallet = new LockedWallet();
         CHEATS.deal(address(wallet), 1 ether);
@@ -57,7 +57,8 @@ contract RecipientAttacksTest is Attack {
     }
 
     /// @dev Wants a blacklisted advisor or platform to lose their part, or the payer's refund to wait for it. Parts are
-    /// credited, not paid, so the list is asked only when somebody withdraws, and to where. Known from: tokenize.it #424.
+    /// credited, not paid, so the list is asked only when somebody withdraws, and to where. Known from: tokenize.it
+    /// #424.
     function test_an_advisor_and_a_platform_on_a_blacklist_are_credited_and_withdraw_elsewhere() external {
         BlacklistToken lists = new BlacklistToken();
         Terms memory t = _tokenSession(lists);
@@ -115,8 +116,9 @@ contract RecipientAttacksTest is Attack {
         _equal(escrow.balanceOf(of_, CLIENT), 70, "balance");
     }
 
-    /// @dev Wants a tip recorded that did not arrive, by an advisor who does not take it or sends it on in the same moment.
-    /// It reverts whole and the tipper keeps it; an advisor who sends tips on by a hook gets none in such a token.
+    /// @dev Wants a tip recorded that did not arrive, by an advisor who does not take it or sends it on in the same
+    /// moment. It reverts whole and the tipper keeps it; an advisor who sends tips on by a hook gets none in such a
+    /// token.
     function test_a_tip_that_is_not_taken_or_sent_on_at_once_is_not_recorded() external {
         MoodyRecipient moody = new MoodyRecipient();
         for (uint256 i = 1; i <= 3; ++i) {
@@ -142,8 +144,8 @@ contract RecipientAttacksTest is Attack {
 
     // ------------------------------------------------------------------ nowhere to go
 
-    /// @dev Wants money sent where it is lost: to nobody, to the escrow. Refused. To the jar, a token, a dead address it
-    /// goes if its owner says so.
+    /// @dev Wants money sent where it is lost: to nobody, to the escrow. Refused. To the jar, a token, a dead address
+    /// it goes if its owner says so.
     function test_nothing_is_paid_to_nobody_or_to_the_escrow() external {
         _stock(CLIENT);
         CHEATS.prank(CLIENT);

@@ -104,9 +104,9 @@ contract ReentrancyTest is Attack {
 
     // ------------------------------------------------------------------ the matrix
 
-    /// @dev Wants money counted twice, paid twice, or paid while it is not there yet, by calling anything from anywhere.
-    /// Whatever is called inside whatever: the books are right to the last unit afterwards, a bystander has what they had,
-    /// and no way in works inside another. Known from: ERC-777 hooks.
+    /// @dev Wants money counted twice, paid twice, or paid while it is not there yet, by calling anything from
+    /// anywhere. Whatever is called inside whatever: the books are right to the last unit afterwards, a bystander has
+    /// what they had, and no way in works inside another. Known from: ERC-777 hooks.
     function test_nothing_called_from_anywhere_makes_the_books_wrong() external {
         uint256 both;
         for (uint256 i = 0; i < OUTER; ++i) {
@@ -214,8 +214,8 @@ contract ReentrancyTest is Attack {
         _equal(abi.decode(watcher.answers(0), (uint256)), 0, "debited before it is paid");
     }
 
-    /// @dev Wants a loan on a session that is never paid: asks for it in the middle of the opening, and then has no money.
-    /// The opening fails and takes the loan back with it.
+    /// @dev Wants a loan on a session that is never paid: asks for it in the middle of the opening, and then has no
+    /// money. The opening fails and takes the loan back with it.
     function test_what_somebody_gave_for_a_session_that_was_not_paid_is_taken_back_with_it() external {
         Lender lender = new Lender{value: 1 wei}(escrow);
         Terms memory t = _life(FRESH);

@@ -7,13 +7,13 @@ import {Terms} from "../Base.sol";
 import {MadeUpToken} from "../mocks/Tokens.sol";
 import {Attack} from "./Attack.sol";
 
-/// @dev Ratings that were not earned, and ratings that hurt. What a contract can say is that money was paid for each one,
-/// and which; whether people stand behind it, it cannot.
+/// @dev Ratings that were not earned, and ratings that hurt. What a contract can say is that money was paid for each
+/// one, and which; whether people stand behind it, it cannot.
 contract ReputationTest is Attack {
     uint256 private constant SECOND_KEY = 0xA2;
 
-    /// @dev Wants a good name without clients: opens sessions with a second account, meters one unit and rates itself. It
-    /// works. Without a platform's share it costs gas alone, for the money goes from one pocket to the other. So who
+    /// @dev Wants a good name without clients: opens sessions with a second account, meters one unit and rates itself.
+    /// It works. Without a platform's share it costs gas alone, for the money goes from one pocket to the other. So who
     /// reads ratings weighs them by who paid, what, and to which platform: all of it is in the log. Known from:
     /// erc-8004-contracts #91, #99.
     function test_an_advisor_rates_themselves_through_a_second_account_for_the_gas_and_the_platforms_share() external {
@@ -36,8 +36,8 @@ contract ReputationTest is Attack {
         _equal(wealth, 150_000, "a platform's share is what it costs beside the gas");
     }
 
-    /// @dev The same with money that was made up for it: `earned` says nothing without its token. It works; a rating of a
-    /// session in a worthless token is worth as much.
+    /// @dev The same with money that was made up for it: `earned` says nothing without its token. It works; a rating of
+    /// a session in a worthless token is worth as much.
     function test_a_rating_can_be_had_for_worthless_money() external {
         MadeUpToken junk = new MadeUpToken();
         Terms memory t = _interactions();
@@ -47,9 +47,9 @@ contract ReputationTest is Attack {
         _equal(count, 1, "counted like any other");
     }
 
-    /// @dev Wants to ruin an advisor who quotes to everybody: opens, settles one unit by itself, leaves and gives one star,
-    /// again and again. It works, and each costs the first unit's price, which the advisor has, and a grace period. An
-    /// advisor who fears it quotes to whom they know, or closes first.
+    /// @dev Wants to ruin an advisor who quotes to everybody: opens, settles one unit by itself, leaves and gives one
+    /// star, again and again. It works, and each costs the first unit's price, which the advisor has, and a grace
+    /// period. An advisor who fears it quotes to whom they know, or closes first.
     function test_ruining_ratings_cost_a_unit_each_which_the_advisor_gets() external {
         for (uint96 i = 0; i < 3; ++i) {
             Terms memory t = _terms();
@@ -66,8 +66,8 @@ contract ReputationTest is Attack {
         _equal(escrow.balanceOf(address(token), ADVISOR), 3 * 1_350_000, "the advisor's consolation");
     }
 
-    /// @dev Wants many ratings of one session, or one without a session that earned, or in somebody's name. One rating, one
-    /// answer, by the client and the advisor, where money was earned.
+    /// @dev Wants many ratings of one session, or one without a session that earned, or in somebody's name. One rating,
+    /// one answer, by the client and the advisor, where money was earned.
     function test_one_session_has_one_rating_and_one_answer_by_its_own_people() external {
         Terms memory t = _sponsored();
         t.tariff.unitSeconds = 0;
@@ -109,8 +109,8 @@ contract ReputationTest is Attack {
         require(paid[0] == paid[1] && paid[1] == paid[2], "paid according to the score");
     }
 
-    /// @dev Wants to silence a client by a quarrel: the session is left, not closed by the advisor, and nobody may rate it.
-    /// However it closed, it is rated. Known from: OpenBazaar-Server #271.
+    /// @dev Wants to silence a client by a quarrel: the session is left, not closed by the advisor, and nobody may rate
+    /// it. However it closed, it is rated. Known from: OpenBazaar-Server #271.
     function test_a_session_that_was_left_and_finalized_is_rated_like_any_other() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
@@ -122,8 +122,8 @@ contract ReputationTest is Attack {
         _equal(_session(t).score, 1, "score");
     }
 
-    /// @dev Wants to escape a bad rating: the advisor closes without any voucher, so that nothing is earned and nothing can
-    /// be rated. It costs them the whole fee, and only works while nobody has settled: anyone with a voucher may.
+    /// @dev Wants to escape a bad rating: the advisor closes without any voucher, so that nothing is earned and nothing
+    /// can be rated. It costs them the whole fee, and only works while nobody has settled: anyone with a voucher may.
     function test_an_advisor_escapes_a_rating_by_giving_up_the_whole_fee() external {
         Terms memory t = _interactions();
         uint256 before = token.balanceOf(CLIENT);
@@ -139,8 +139,8 @@ contract ReputationTest is Attack {
         _works(CLIENT, address(escrow), _ratingCall(t, 1));
     }
 
-    /// @dev Wants fame by tips: tips an own account's money in circles. It works for the gas; the jar refuses only the same
-    /// account on both sides. Tips are claims of their tippers.
+    /// @dev Wants fame by tips: tips an own account's money in circles. It works for the gas; the jar refuses only the
+    /// same account on both sides. Tips are claims of their tippers.
     function test_tips_in_a_circle_cost_only_gas() external {
         CHEATS.prank(CLIENT);
         token.approve(address(jar), type(uint256).max);

@@ -15,8 +15,8 @@ contract SamePartiesTest is Attack {
     uint256 private refused;
 
     /// @dev Wants an advantage from being two parties at once: five parts, three accounts, 243 ways to share them out.
-    /// Refused are an advisor who is their own client or holds the meter; in all others each account gets what its parts
-    /// get, to the last unit.
+    /// Refused are an advisor who is their own client or holds the meter; in all others each account gets what its
+    /// parts get, to the last unit.
     function test_whoever_is_in_several_parts_gets_what_the_parts_get() external {
         accounts = [CLIENT, ADVISOR, SPONSOR];
         for (uint256 i = 0; i < 3; ++i) {
@@ -94,9 +94,9 @@ contract SamePartiesTest is Attack {
         }
     }
 
-    /// @dev Wants the platform's share lost, or taken, by a recipient that cannot use it. Parts that sign nothing may be
-    /// named by the others, at their own cost: a share for the jar or a dead address stays in its balance, and nobody
-    /// else's money changes.
+    /// @dev Wants the platform's share lost, or taken, by a recipient that cannot use it. Parts that sign nothing may
+    /// be named by the others, at their own cost: a share for the jar or a dead address stays in its balance, and
+    /// nobody else's money changes.
     function test_a_share_for_somebody_who_cannot_use_it_stays_in_their_balance() external {
         people.push(address(jar));
         Terms memory t = _interactions();
@@ -134,9 +134,9 @@ contract SamePartiesTest is Attack {
         _equal(_session(t).earned, 5_500_000, "earned");
     }
 
-    /// @dev Wants a platform that holds the meter to bill for itself: it signs units, gets its share of them, and nobody
-    /// else was there. It works up to the deposit, or in a time tariff up to the time: who holds the meter decides, and
-    /// whoever signs such terms agrees to it.
+    /// @dev Wants a platform that holds the meter to bill for itself: it signs units, gets its share of them, and
+    /// nobody else was there. It works up to the deposit, or in a time tariff up to the time: who holds the meter
+    /// decides, and whoever signs such terms agrees to it.
     function test_a_platform_that_holds_the_meter_bills_up_to_the_deposit_and_up_to_the_time() external {
         Terms memory t = _interactions();
         (t.meterKey, t.feeRecipient, t.feeBps) = (STRANGER, STRANGER, 9_000);
@@ -151,8 +151,8 @@ contract SamePartiesTest is Attack {
         _fails(STRANGER, address(escrow), abi.encodeCall(escrow.settle, (s)), IErrors.TooManyUnits.selector);
     }
 
-    /// @dev Wants the advisor's meter through a second account of theirs. The escrow compares accounts, not people: terms
-    /// whose meter is the advisor's second key bill what the advisor likes. Whoever pays looks whose meter it is.
+    /// @dev Wants the advisor's meter through a second account of theirs. The escrow compares accounts, not people:
+    /// terms whose meter is the advisor's second key bill what the advisor likes. Whoever pays looks whose meter it is.
     function test_an_advisor_with_the_meter_under_a_second_name_bills_what_they_like() external {
         Terms memory t = _interactions();
         t.meterKey = CHEATS.addr(0xA2);
@@ -161,8 +161,8 @@ contract SamePartiesTest is Attack {
         _equal(_session(t).earned, DEPOSIT, "all of it");
     }
 
-    /// @dev Wants one signature of a custodian, whose key owns the wallets of both sides, to count for both. It does: quote
-    /// and consent are the same message. A custodian of both sides can do so anyway.
+    /// @dev Wants one signature of a custodian, whose key owns the wallets of both sides, to count for both. It does:
+    /// quote and consent are the same message. A custodian of both sides can do so anyway.
     function test_one_owner_of_both_wallets_agrees_for_both_with_one_signature() external {
         Terms memory t = _sponsored();
         (t.advisor, t.client) = (address(new OwnedWallet(STRANGER)), address(new OwnedWallet(STRANGER)));

@@ -8,11 +8,14 @@ import {Terms} from "../Base.sol";
 import {
     BombToken,
     ExtraFeeToken,
+    FaceOfCoin,
     Gulper,
+    LooseToken,
     OneWayToken,
     Pieces,
     PlainTwin,
     RebasingToken,
+    Rogue,
     TurncoatToken,
     TwinToken
 } from "../mocks/Hostile.sol";
@@ -20,8 +23,8 @@ import {BlacklistToken, PlainToken} from "../mocks/Tokens.sol";
 import {HookedAccount} from "../mocks/Wallets.sol";
 import {Attack} from "./Attack.sol";
 
-/// @dev Tokens that are no tokens, change, or lie. Whatever they do, they do to their own holders: tUSD stands beside them
-/// in the same escrow and is never touched.
+/// @dev Tokens that are no tokens, change, or lie. Whatever they do, they do to their own holders: tUSD stands beside
+/// them in the same escrow and is never touched.
 contract StrangeTokensTest is Attack {
     uint256 private constant AMOUNT = 100e6;
 
@@ -70,7 +73,8 @@ contract StrangeTokensTest is Attack {
         _equal(escrow.balanceOf(of_, CLIENT), 0, "balance");
     }
 
-    /// @dev Wants coin counted that never came, by an authorization in the name of no token. The zero address has no code.
+    /// @dev Wants coin counted that never came, by an authorization in the name of no token. The zero address has no
+    /// code.
     function test_coin_has_no_authorizations() external {
         Terms memory t = _terms();
         t.token = COIN;
@@ -85,8 +89,8 @@ contract StrangeTokensTest is Attack {
         _fails(STRANGER, address(jar), tip, none);
     }
 
-    /// @dev Wants a deposit counted by a token that accepts every call and does nothing. Stopped by counting what arrived.
-    /// Known from: WETH9, which swallows what it does not know.
+    /// @dev Wants a deposit counted by a token that accepts every call and does nothing. Stopped by counting what
+    /// arrived. Known from: WETH9, which swallows what it does not know.
     function test_a_token_that_swallows_calls_pays_nothing_in() external {
         address gulper = address(new Gulper());
         bytes4 failed = IErrors.TokenCallFailed.selector;
@@ -100,8 +104,8 @@ contract StrangeTokensTest is Attack {
         _fails(CLIENT, address(jar), tip, failed);
     }
 
-    /// @dev Wants money paid out that did not move: the token knows no `transfer` and swallows it. It works, in that token;
-    /// who takes it in payment gets nothing. Nobody else is touched.
+    /// @dev Wants money paid out that did not move: the token knows no `transfer` and swallows it. It works, in that
+    /// token; who takes it in payment gets nothing. Nobody else is touched.
     function test_a_token_that_swallows_transfers_keeps_what_was_paid_in() external {
         OneWayToken oneWay = new OneWayToken();
         oneWay.mint(CLIENT, AMOUNT);
@@ -129,8 +133,8 @@ contract StrangeTokensTest is Attack {
 
     // ------------------------------------------------------------------ fees
 
-    /// @dev Wants the recipient's fee hidden until money is inside. Ways in refuse from then on; what leaves is cut by the
-    /// token on the way, and the escrow stays able to pay everybody.
+    /// @dev Wants the recipient's fee hidden until money is inside. Ways in refuse from then on; what leaves is cut by
+    /// the token on the way, and the escrow stays able to pay everybody.
     function test_a_fee_that_is_switched_on_later_stops_ways_in_and_leaves_the_books_right() external {
         RebasingToken changing = RebasingToken(_give(address(new RebasingToken())));
         Terms memory t = _session(address(changing));
@@ -144,9 +148,9 @@ contract StrangeTokensTest is Attack {
         _booksAreRight(address(changing), 0);
     }
 
-    /// @dev Wants others' money eaten by a token that charges the sender on top. What arrives is right, so ways in take it;
-    /// each payment out costs the escrow more than it owes, and the last holder of that token is not paid. The price is
-    /// borne by that token's holders alone; no token of note does this.
+    /// @dev Wants others' money eaten by a token that charges the sender on top. What arrives is right, so ways in take
+    /// it; each payment out costs the escrow more than it owes, and the last holder of that token is not paid. The
+    /// price is borne by that token's holders alone; no token of note does this.
     function test_a_fee_on_top_of_what_is_sent_is_paid_by_the_tokens_other_holders() external {
         ExtraFeeToken extra = ExtraFeeToken(_give(address(new ExtraFeeToken())));
         _deposit(address(extra), CLIENT, AMOUNT);
@@ -162,8 +166,8 @@ contract StrangeTokensTest is Attack {
 
     // ------------------------------------------------------------------ balances that change by themselves
 
-    /// @dev Wants to profit from a balance that falls or grows by itself. What is owed does not change: after a fall the
-    /// first are paid and the last not, after a rise the surplus is nobody's. Sessions close in any case.
+    /// @dev Wants to profit from a balance that falls or grows by itself. What is owed does not change: after a fall
+    /// the first are paid and the last not, after a rise the surplus is nobody's. Sessions close in any case.
     function test_a_rebase_changes_what_is_held_and_not_what_is_owed() external {
         RebasingToken elastic = RebasingToken(_give(address(new RebasingToken())));
         Terms memory t = _session(address(elastic));
@@ -181,8 +185,8 @@ contract StrangeTokensTest is Attack {
 
     // ------------------------------------------------------------------ tokens that turn
 
-    /// @dev Wants to be paid twice: the token, upgraded, pays and says that it did not. The refund is credited as well; in
-    /// that token more is owed than is held. Nothing else is touched, and no session is stuck.
+    /// @dev Wants to be paid twice: the token, upgraded, pays and says that it did not. The refund is credited as well;
+    /// in that token more is owed than is held. Nothing else is touched, and no session is stuck.
     function test_a_token_that_pays_and_denies_it_owes_its_own_holders() external {
         TurncoatToken coat = TurncoatToken(_give(address(new TurncoatToken())));
         _deposit(address(coat), SPONSOR, AMOUNT);
@@ -209,8 +213,8 @@ contract StrangeTokensTest is Attack {
         _bystander();
     }
 
-    /// @dev Wants the escrow shut out of its own money, by the token's blacklist. Sessions close and everybody is credited;
-    /// nobody can withdraw in that token while it lasts.
+    /// @dev Wants the escrow shut out of its own money, by the token's blacklist. Sessions close and everybody is
+    /// credited; nobody can withdraw in that token while it lasts.
     function test_an_escrow_on_a_tokens_blacklist_closes_sessions_and_pays_later() external {
         BlacklistToken lists = BlacklistToken(_give(address(new BlacklistToken())));
         Terms memory t = _session(address(lists));
@@ -239,8 +243,9 @@ contract StrangeTokensTest is Attack {
 
     // ------------------------------------------------------------------ two names for one money
 
-    /// @dev Wants one arrival credited under both addresses of a token with two, or to draw one out through the other. Each
-    /// way in counts the whole money and locks out the other; what was credited under one name leaves under that name.
+    /// @dev Wants one arrival credited under both addresses of a token with two, or to draw one out through the other.
+    /// Each way in counts the whole money and locks out the other; what was credited under one name leaves under that
+    /// name.
     function test_a_token_with_two_addresses_is_credited_under_one() external {
         PlainTwin ledger = new PlainTwin();
         TwinToken twin = new TwinToken(ledger);
@@ -262,6 +267,69 @@ contract StrangeTokensTest is Attack {
         _booksAreRight(address(ledger), 0);
         CHEATS.prank(address(payer));
         escrow.withdraw(address(ledger), AMOUNT, address(payer));
+    }
+
+    /// @dev Wants coin counted twice: a token shows coin as its balances, and in the middle of a payment in it coin
+    /// comes as value, which the guard does not hold back. Both are credited; but the token cannot move the escrow's
+    /// coin, so that what it credited is worth nothing. (A chain whose coin has a real ERC-20 face must not call its
+    /// senders and move nothing.)
+    function test_a_token_that_shows_coin_as_its_balances_takes_no_coin_out() external {
+        address face = address(new FaceOfCoin());
+        Rogue rogue = Rogue(payable(CHEATS.addr(0xBAD)));
+        CHEATS.etch(address(rogue), address(new Rogue()).code);
+        people.push(address(rogue));
+        CHEATS.deal(address(rogue), 70);
+        CHEATS.prank(SPONSOR);
+        escrow.deposit{value: 700}(COIN, SPONSOR, 700);
+        rogue.plan(address(escrow), 70, abi.encodeCall(escrow.deposit, (COIN, address(rogue), 70)));
+        CHEATS.prank(address(rogue));
+        escrow.deposit(face, address(rogue), 70);
+        _equal(escrow.balanceOf(COIN, address(rogue)), 70, "once as coin");
+        _equal(escrow.balanceOf(face, address(rogue)), 70, "once as the token");
+        CHEATS.prank(address(rogue));
+        escrow.withdraw(face, 70, address(rogue));
+        _booksAreRight(COIN, 0);
+        CHEATS.prank(address(rogue));
+        escrow.withdraw(COIN, 70, address(rogue));
+        _booksAreRight(COIN, 0);
+        _equal(address(rogue).balance, 70, "no more than came");
+    }
+
+    // ------------------------------------------------------------------ loose authorizations
+
+    /// @dev Wants a payer's money lost: takes the authorization and sends it to a token that lets anybody use it. It
+    /// works: the money reaches the escrow beside its functions, opens nothing, and is nobody's. EIP-3009 forbids such
+    /// tokens.
+    function test_a_token_that_lets_anybody_use_authorizations_loses_the_payers_money() external {
+        LooseToken loose = new LooseToken();
+        loose.mint(CLIENT, DEPOSIT);
+        Terms memory t = _interactions();
+        t.token = address(loose);
+        Authorization memory a;
+        (a.validAfter, a.validBefore) = (time - 1, time + 1 hours);
+        bytes32 message = keccak256(
+            abi.encode(
+                _type(RECEIVE_TYPE), CLIENT, address(escrow), uint256(DEPOSIT), a.validAfter, a.validBefore, _idOf(t)
+            )
+        );
+        a.signature = _sign(CLIENT_KEY, _typed(loose.DOMAIN_SEPARATOR(), message));
+        bytes memory quote = _signBy(ADVISOR, _hashOf(t));
+        bytes memory open = abi.encodeCall(escrow.openWithAuthorization, (_pack(t), DEPOSIT, a, quote, ""));
+        uint256 before = MORE_CHEATS.snapshotState();
+        _works(RELAYER, address(escrow), open); // nobody is faster
+        MORE_CHEATS.revertToState(before);
+        _sendStraight(loose, a, _idOf(t));
+        _fails(RELAYER, address(escrow), open, IErrors.TokenCallFailed.selector);
+        _equal(loose.balanceOf(CLIENT), 0, "the payer's");
+        _booksAreRight(address(loose), DEPOSIT);
+        _bystander();
+    }
+
+    function _sendStraight(LooseToken loose, Authorization memory a, bytes32 nonce) private {
+        (bytes32 r, bytes32 s) = abi.decode(a.signature, (bytes32, bytes32));
+        uint8 v = uint8(a.signature[64]);
+        CHEATS.prank(STRANGER);
+        loose.receiveWithAuthorization(CLIENT, address(escrow), DEPOSIT, a.validAfter, a.validBefore, nonce, v, r, s);
     }
 
     // ------------------------------------------------------------------ helpers

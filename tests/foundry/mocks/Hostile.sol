@@ -156,8 +156,8 @@ contract RebasingToken is PlainToken {
     }
 }
 
-/// @dev Honest until it is upgraded: then it says that payments fail, and makes them; or says that they worked, and does
-/// not make them.
+/// @dev Honest until it is upgraded: then it says that payments fail, and makes them; or says that they worked, and
+/// does not make them.
 contract TurncoatToken is PlainToken {
     enum Turn {
         Honest,
@@ -254,6 +254,49 @@ contract Bomber {
             if fails { revert(0, bytes_) }
             return(0, bytes_)
         }
+    }
+}
+
+/// @dev Shows everybody's coin as its own balances, calls its sender, and moves nothing.
+contract FaceOfCoin {
+    function balanceOf(address account) external view returns (uint256) {
+        return account.balance;
+    }
+
+    function transferFrom(address from, address, uint256 amount) external returns (bool) {
+        RogueHooks(from).tokensToSend(amount);
+        return true;
+    }
+
+    function transfer(address, uint256) external pure returns (bool) {
+        return true;
+    }
+}
+
+/// @dev Has EIP-3009 and forgot to ask whether its caller is the recipient.
+contract LooseToken is PlainToken {
+    bytes32 public constant DOMAIN_SEPARATOR = keccak256("loose");
+    bytes32 private constant RECEIVE_TYPEHASH = keccak256(
+        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+    );
+    mapping(bytes32 nonce => bool) private used;
+
+    function receiveWithAuthorization(
+        address from,
+        address to,
+        uint256 value,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external {
+        require(!used[nonce], "used");
+        used[nonce] = true;
+        bytes32 message = keccak256(abi.encode(RECEIVE_TYPEHASH, from, to, value, validAfter, validBefore, nonce));
+        require(ecrecover(keccak256(abi.encodePacked(hex"1901", DOMAIN_SEPARATOR, message)), v, r, s) == from, "signed");
+        _move(from, to, value);
     }
 }
 

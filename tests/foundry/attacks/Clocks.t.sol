@@ -7,17 +7,17 @@ import {Terms} from "../Base.sol";
 import {MadeUpToken} from "../mocks/Tokens.sol";
 import {Attack} from "./Attack.sol";
 
-/// @dev Numbers and clocks at their ends. Chains keep time from today on; the first seconds, clocks that run backwards and
-/// the year 36812 exist on local chains only, and what they do is written down here.
-contract LimitsTest is Attack {
+/// @dev Numbers and clocks at their ends. Chains keep time from today on; the first seconds, clocks that run backwards
+/// and the year 36812 exist on local chains only, and what they do is written down here.
+contract ClocksAndNumbersTest is Attack {
     uint80 private constant MOST = type(uint80).max;
     uint32 private constant MOST_UNITS = type(uint32).max;
     uint256 private constant LAST = type(uint40).max; // the last second that 40 bits hold
 
     // ------------------------------------------------------------------ amounts
 
-    /// @dev Wants an overflow: the dearest tariff, the most units, the largest deposit, a platform that takes all. The fee
-    /// has room in 256 bits, and the deposit cuts it at its last base unit.
+    /// @dev Wants an overflow: the dearest tariff, the most units, the largest deposit, a platform that takes all. The
+    /// fee has room in 256 bits, and the deposit cuts it at its last base unit.
     function test_the_dearest_tariff_and_the_most_units_earn_the_deposit_and_no_more() external {
         Terms memory t = _interactions();
         t.tariff.connectFee = 0;
@@ -58,8 +58,8 @@ contract LimitsTest is Attack {
         _works(CLIENT, address(escrow), data);
     }
 
-    /// @dev Wants an account's balance so full that nothing can be credited any more, and so its sessions stuck. At most
-    /// 2^128 - 1 comes in at once, so that filling 2^256 takes 2^128 deposits.
+    /// @dev Wants an account's balance so full that nothing can be credited any more, and so its sessions stuck. At
+    /// most 2^128 - 1 comes in at once, so that filling 2^256 takes 2^128 deposits.
     function test_a_balance_cannot_be_filled_to_the_brim() external {
         MadeUpToken madeUp = new MadeUpToken();
         uint256 most = type(uint128).max;
@@ -81,8 +81,8 @@ contract LimitsTest is Attack {
 
     // ------------------------------------------------------------------ the first seconds
 
-    /// @dev Wants the time zero to read as "never": a session opened then that counts as empty, closed or open for ever.
-    /// It opens once, settles and closes, and money is where it belongs.
+    /// @dev Wants the time zero to read as "never": a session opened then that counts as empty, closed or open for
+    /// ever. It opens once, settles and closes, and money is where it belongs.
     function test_a_session_of_second_zero_opens_once_settles_and_closes() external {
         _at(0);
         Terms memory t = _terms();
@@ -154,8 +154,9 @@ contract LimitsTest is Attack {
 
     // ------------------------------------------------------------------ the last second, and beyond
 
-    /// @dev Wants money stuck where 40 bits end, in the year 36812. In the last week nobody can ask to close, for the end of
-    /// grace has no place; the advisor still closes. Beyond, nothing opens any more, and what is open settles and closes.
+    /// @dev Wants money stuck where 40 bits end, in the year 36812. In the last week nobody can ask to close, for the
+    /// end of grace has no place; the advisor still closes. Beyond, nothing opens any more, and what is open settles
+    /// and closes.
     function test_at_the_end_of_40_bits_sessions_still_settle_and_close() external {
         _at(LAST - 1 hours);
         Terms memory t = _terms();
@@ -184,8 +185,8 @@ contract LimitsTest is Attack {
         _fails(CLIENT, address(escrow), open, IErrors.QuoteExpired.selector);
     }
 
-    /// @dev Beyond that end times are cut: who asks to close is taken to have asked in the year 1970, and grace is over at
-    /// once. The advisors of that year lose the grace period.
+    /// @dev Beyond that end times are cut: who asks to close is taken to have asked in the year 1970, and grace is over
+    /// at once. The advisors of that year lose the grace period.
     function test_beyond_the_end_of_40_bits_there_is_no_grace() external {
         _at(LAST - 1 hours);
         Terms memory t = _terms();
