@@ -58,14 +58,11 @@ abstract contract GhostMoney is IErrors {
         address account;
         Trigger trigger;
         bool insist;
-        bool dry; // it ran out of gas
+        bool dry; // it fails for want of gas
         bytes call;
     }
 
     Nested private _nested;
-    bool public nestedFired;
-    bool public nestedDone;
-    bytes32 public nestedAnswer;
 
     constructor(address escrow, uint256 time_) {
         (ESCROW, time) = (escrow, time_);
@@ -102,10 +99,9 @@ abstract contract GhostMoney is IErrors {
         blacklisted[account] = on;
     }
 
-    /// @dev The call back that `account` will make. `dry`: it will not have the gas for it.
+    /// @dev The call back that `account` will make. `dry`: it fails for want of gas.
     function arm(address account, Trigger trigger, bytes calldata call, bool insist, bool dry) external {
         _nested = Nested(account, trigger, insist, dry, call);
-        (nestedFired, nestedDone, nestedAnswer) = (false, false, bytes32(uint256(1)));
     }
 
     function disarm() external {
@@ -249,8 +245,7 @@ abstract contract GhostMoney is IErrors {
         if (_nested.dry) return;
         emit Persona.Began();
         (bool done, bytes memory answer) = address(this).call(_nested.call);
-        emit Persona.Ended(done);
-        (nestedFired, nestedDone, nestedAnswer) = (true, done, keccak256(answer));
+        emit Persona.Ended(done, keccak256(answer));
         require(done || !_nested.insist, "nested");
     }
 

@@ -5,13 +5,14 @@ import {TestUSD} from "../../../contracts/TestUSD.sol";
 import {ISessionEscrow, Settlement, Status, Voucher} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Cast} from "./Cast.sol";
 import {GhostSessions, Reading} from "./GhostSessions.sol";
+import {Nesting, Plot} from "./Nesting.sol";
 import {Mood, Persona, Trigger} from "./Persona.sol";
 import {Act} from "./Stage.sol";
 import {Surroundings} from "./Surroundings.sol";
 
 /// @title Everything that happens in a life, by chance
 /// @dev Each external function here and in the parts plays one act; its one argument is the seed of the dice.
-contract Handler is Surroundings {
+contract Handler is Surroundings, Nesting {
     constructor(ISessionEscrow escrow_, TestUSD dollar) Cast(escrow_, dollar) {}
 
     // ------------------------------------------------------------------ acts within acts
@@ -19,29 +20,31 @@ contract Handler is Surroundings {
     /// @dev A contract account is called in the middle of a payment, and calls the escrow itself: before its tokens go in
     /// (the whole act may fail for it), when tokens or coin come out, or when a refund is pushed to it.
     function reenter(uint256 seed) external lives(seed) {
-        Persona persona = _personas[_roll(seed, "persona", _personas.length)];
-        _cheerUp(persona);
-        address account = address(persona);
-        uint256 kind = _roll(seed, "outer", 8);
-        Act memory outer;
-        Trigger trigger = Trigger.Sending;
-        bool pushed = kind >= 6;
-        if (kind == 0) {
-            outer = _asDeposit("deposit", account, HOOK, account, 1 + _roll(seed, "amount", 100 ether), 0);
-        } else if (kind == 1 || kind == 2) {
-            outer = _toOpen(seed, account, HOOK);
-        } else if (kind == 3) {
-            outer = _toTopUp(seed, _paidBy(seed, account, HOOK), account);
-        } else {
-            bool coin = _chance(seed, "coin", 40);
-            trigger = coin ? Trigger.Coin : Trigger.Receiving;
-            if (pushed) outer = _toEnd(seed, _paidBy(seed, account, coin ? COIN : HOOK));
-            else outer = _toTakeOut(seed, account, coin ? COIN : HOOK);
-        }
-        Act memory inner = _inner(seed >> 8, account, outer);
+        Plot memory p;
+        p.persona = _personas[_roll(seed, "persona", _personas.length)];
+        _cheerUp(p.persona);
+        _plotOuter(seed, address(p.persona), p);
+        p.inner = _inner(seed >> 8, address(p.persona), p.outer);
         // In a pushed refund a failure that is passed on would leave no trace of whether it was for want of gas.
-        bool insist = !pushed && _chance(seed, "insist", 30);
-        _performAround(outer, inner, persona, trigger, insist, pushed);
+        p.insist = !p.pushed && _chance(seed, "insist", 30);
+        _performAround(p);
+    }
+
+    function _plotOuter(uint256 seed, address account, Plot memory p) private {
+        uint256 kind = _roll(seed, "outer", 8);
+        p.trigger = Trigger.Sending;
+        if (kind == 0) {
+            p.outer = _asDeposit("deposit", account, HOOK, account, 1 + _roll(seed, "amount", 100 ether), 0);
+        } else if (kind == 1 || kind == 2) {
+            p.outer = _toOpen(seed, account, HOOK);
+        } else if (kind == 3) {
+            p.outer = _toTopUp(seed, _paidBy(seed, account, HOOK), account);
+        } else {
+            address token = _chance(seed, "coin", 40) ? COIN : HOOK;
+            p.trigger = token == COIN ? Trigger.Coin : Trigger.Receiving;
+            p.pushed = kind >= 6;
+            p.outer = p.pushed ? _toEnd(seed, _paidBy(seed, account, token)) : _toTakeOut(seed, account, token);
+        }
     }
 
     function _cheerUp(Persona persona) private {
@@ -97,6 +100,8 @@ contract Handler is Surroundings {
 
     /// @dev Whatever happened: all sessions close, everybody gets everything out, and nothing is left but what was sent
     /// by mistake.
+    function idle(uint256) external {}
+
     function endEverything() external {
         for (uint256 i = 0; i < _personas.length; ++i) {
             _cheerUp(_personas[i]);

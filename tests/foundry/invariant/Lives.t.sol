@@ -19,7 +19,7 @@ interface FileCheats {
 /// @dev Random lives of many sessions at once (see README.md). One invariant function, because forge gives each a
 /// campaign of its own, and all campaigns the same dice: here every rule is looked at in every life.
 contract LivesTest is Base, Rules {
-    Handler private handler;
+    Handler internal handler;
 
     function setUp() public override {
         super.setUp();
@@ -56,7 +56,7 @@ contract LivesTest is Base, Rules {
     }
 
     /// @dev An act that stands here twice is played twice as often.
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
+    function targetSelectors() external view virtual returns (FuzzSelector[] memory targets) {
         bytes4[33] memory acts = [
             handler.deposit.selector,
             handler.depositWithAuthorization.selector,

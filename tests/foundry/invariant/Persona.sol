@@ -22,21 +22,18 @@ enum Trigger {
 /// @dev A contract account with a key's owner (ERC-1271), with moods, and with the hooks of `HookToken`; it can be told
 /// to call somebody once, in the middle of a payment.
 contract Persona {
-    /// @dev Around a call back. What lies between `Began` and `Ended(false)` in a recording never came to be.
+    /// @dev Around a call back, with the hash of what it answered or failed with. What lies between `Began` and an
+    /// `Ended` that says false never came to be.
     event Began();
-    event Ended(bool done);
+    event Ended(bool done, bytes32 answer);
 
-    uint256 private constant KEPT = 12_000; // gas for what comes after a call back
+    uint256 private constant KEPT = 8_000; // gas for what comes after a call back
 
     address public immutable OWNER;
     Mood public mood;
 
     Trigger private _trigger;
     bool private _insist; // fail with the call back
-    bool private _fired;
-    bool private _done;
-    bytes4 private _selector; // of what it failed with
-    bytes32 private _answer; // hash of what it answered or failed with
     address private _target;
     uint256 private _value;
     bytes private _call;
@@ -49,16 +46,12 @@ contract Persona {
         mood = mood_;
     }
 
-    /// @dev Writes something into every slot that a call back will write, so that it costs little then: a pushed refund
-    /// of coin carries 50,000 gas.
     function arm(Trigger trigger, address target, uint256 value, bytes calldata call_, bool insist) external {
-        (_trigger, _insist, _fired, _done, _selector) = (trigger, insist, false, false, 0xffffffff);
-        (_target, _value, _call, _answer) = (target, value, call_, bytes32(uint256(1)));
+        (_trigger, _insist, _target, _value, _call) = (trigger, insist, target, value, call_);
     }
 
-    function disarm() external returns (bool fired, bool done, bytes4 selector, bytes32 answer) {
+    function disarm() external {
         _trigger = Trigger.Never;
-        return (_fired, _done, _selector, _answer);
     }
 
     function tokensToSend(uint256) external {
@@ -113,8 +106,7 @@ contract Persona {
         if (gasleft() < 2 * kept) return;
         emit Began();
         (bool done, bytes memory answer) = target.call{value: value, gas: gasleft() - kept}(call_);
-        emit Ended(done);
-        (_fired, _done, _selector, _answer) = (true, done, bytes4(answer), keccak256(answer));
+        emit Ended(done, keccak256(answer));
         if (_insist && !done) {
             assembly {
                 revert(add(answer, 32), mload(answer))

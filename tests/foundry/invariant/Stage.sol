@@ -2,11 +2,10 @@
 pragma solidity ^0.8.24;
 
 import {ISessionEscrow, Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
-import {IErrors} from "../../../contracts/interfaces/IErrors.sol";
 import {Cheats} from "../Base.sol";
 import {GhostSessions} from "./GhostSessions.sol";
 import {Pens} from "./Pens.sol";
-import {Persona, Trigger} from "./Persona.sol";
+import {Persona} from "./Persona.sol";
 import {Past} from "./Witness.sol";
 
 /// @dev One call of the escrow, and the same call as the ghost takes it.
@@ -27,7 +26,6 @@ abstract contract Stage is Pens {
     /// @dev The escrow did one thing, and the ghost another. Each answer is what was returned, or reverted with.
     error Disagree(bytes32 act, bool escrowDid, bytes escrowAnswered, bool ghostDid, bytes ghostAnswered);
     error LogsDisagree(bytes32 act, uint256 escrowLogs, uint256 ghostLogs, uint256 firstDifference);
-    error NestedDisagree(bytes32 act, bool escrowDid, bytes32 escrowAnswered, bool ghostDid, bytes32 ghostAnswered);
 
     bytes4 internal constant OK = 0;
     bytes4 internal constant SKIPPED = bytes4("skip");
@@ -57,48 +55,18 @@ abstract contract Stage is Pens {
         (done, answer) = _call(a);
         (bool should, bytes memory expected) = address(ghost).call(a.ghost);
         _agree(a, done, answer, should, expected);
-        if (done) _readLogs(a.name);
+        if (done) _readLogs(a.name, CHEATS.getRecordedLogs());
         _look(a);
         if (done && _chance(uint256(keccak256(a.real)), "remember", 12)) _remember(a);
     }
 
-    /// @dev The same while `persona` waits to make another call in the middle of it.
-    function _performAround(Act memory a, Act memory inner, Persona persona, Trigger trigger, bool insist, bool pushed)
-        internal
-    {
-        bytes memory answer;
-        bool done;
-        persona.arm(trigger, address(escrow), inner.value, inner.real, insist);
-        CHEATS.recordLogs();
-        (done, answer) = _call(a);
-        (bool fired, bool innerDone, bytes4 selector, bytes32 innerAnswer) = persona.disarm();
-        // A pushed refund carries little gas. What does not come to its end within it did not happen.
-        bool dry =
-            pushed && (!fired || (!innerDone && (selector == bytes4(0) || selector == IErrors.NotEnoughGas.selector)));
-        ghost.arm(address(persona), trigger, inner.ghost, insist, dry);
-        (bool should, bytes memory expected) = address(ghost).call(a.ghost);
-        ghost.disarm();
-        _agree(a, done, answer, should, expected);
-        if (done && !dry) {
-            bool same = ghost.nestedFired() == fired && ghost.nestedDone() == innerDone
-                && (!fired || ghost.nestedAnswer() == innerAnswer);
-            if (!same) {
-                revert NestedDisagree(inner.name, innerDone, innerAnswer, ghost.nestedDone(), ghost.nestedAnswer());
-            }
-        }
-        if (done) _readLogs(a.name);
-        _look(a);
-        _look(inner);
-        witness.count(inner.name, dry ? bytes4("dry") : !fired ? SKIPPED : innerDone ? OK : selector);
-    }
-
-    function _call(Act memory a) private returns (bool done, bytes memory answer) {
+    function _call(Act memory a) internal returns (bool done, bytes memory answer) {
         CHEATS.prank(a.by);
         return address(escrow).call{value: a.value, gas: BLOCK_GAS}(a.real);
     }
 
     /// @dev Nothing that a handler does may end in another way than the ghost says.
-    function _agree(Act memory a, bool done, bytes memory answer, bool should, bytes memory expected) private {
+    function _agree(Act memory a, bool done, bytes memory answer, bool should, bytes memory expected) internal {
         if (done != should || keccak256(answer) != keccak256(expected)) {
             revert Disagree(a.name, done, answer, should, expected);
         }
@@ -113,8 +81,7 @@ abstract contract Stage is Pens {
     // ------------------------------------------------------------------ events
 
     /// @dev The escrow emitted what the ghost emitted; then the books read it.
-    function _readLogs(bytes32 name) private {
-        Cheats.Log[] memory logs = CHEATS.getRecordedLogs();
+    function _readLogs(bytes32 name, Cheats.Log[] memory logs) internal {
         (uint256[] memory real, uint256 reals) = _of(address(escrow), logs);
         (uint256[] memory told, uint256 tolds) = _of(address(ghost), logs);
         for (uint256 i = 0; i < reals || i < tolds; ++i) {
@@ -143,8 +110,9 @@ abstract contract Stage is Pens {
                 if (log.emitter == ledger) which[count++] = i;
             } else if (topic == Persona.Began.selector) {
                 before = count;
-            } else if (!abi.decode(log.data, (bool))) {
-                count = before;
+            } else {
+                (bool done,) = abi.decode(log.data, (bool, bytes32));
+                if (!done) count = before;
             }
         }
     }
@@ -155,7 +123,7 @@ abstract contract Stage is Pens {
 
     // ------------------------------------------------------------------ looking at what became of it
 
-    function _look(Act memory a) private {
+    function _look(Act memory a) internal {
         for (uint256 i = 0; i < a.ids.length; ++i) {
             _lookAt(a.ids[i]);
         }
