@@ -298,6 +298,12 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="keep earlier results that still hold (default)",
     )
+    result.add_argument(
+        "--without",
+        action="append",
+        metavar="GLOB",
+        help="suites that are not asked: tests/foundry/x/**",
+    )
     result.add_argument("--report", action="store_true", help="write docs/mutation.md, run nothing")
     return result
 
@@ -316,7 +322,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
 
 def _run(asked: argparse.Namespace, root: Path, folder: Path) -> int:
     console = Console(stderr=True)
-    lab, state = Lab(root, folder), State(folder / "state.jsonl")
+    lab, state = Lab(root, folder, asked.without or ()), State(folder / "state.jsonl")
     if not asked.resume:
         state.forget()
     with Compiler(lab.project) as compiler:
@@ -365,7 +371,7 @@ def _written(
     if unknown:
         console.print(f"{unknown} mutants have no result yet: {page.name} stays as it is")
         return False
-    text, stale = report(files, known, Explanations.read(explained), lab.sources)
+    text, stale = report(files, known, Explanations.read(explained), lab.sources, lab.without)
     page.write_text(text, encoding="utf-8")
     for id in stale:
         console.print(f"{explained.name} explains {id}, which is no survivor")

@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -37,8 +38,9 @@ FEW_RUNS: Final = 16
 SEED: Final = "0x1"
 SLOW: Final = 0.5  # seconds that a test may take to belong to the quick ones
 PATIENCE: Final = 120.0  # seconds, at least, until tests count as hanging
+SETTINGS: Final = ("evm_version", "chain_id", "optimizer", "via_ir", "fuzz")
 COPIED: Final = ("contracts/**/*.sol", "tests/foundry/**/*.sol", "tests/vectors/*.json")
-NOT_QUICK: Final = "tests/foundry/{attacks,invariant}/**"
+NOT_QUICK: Final = ("tests/foundry/attacks/**", "tests/foundry/invariant/**")
 """Nets that are asked only about mutants that the tests of single functions miss."""
 
 
@@ -135,9 +137,10 @@ class Compiler:
 
 
 class Lab:
-    """One copy of the project at `root`, in `folder`."""
+    """One copy of the project at `root`, in `folder`; suites that match `without` are not asked."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, without: Sequence[str] = ()) -> None:
+        self.without = tuple(without)
         self.project = folder / "project"
         self.slow_tests: list[str] = []
         self.patience = PATIENCE
@@ -177,20 +180,26 @@ class Lab:
 
     @cached_property
     def _suites(self) -> dict[str, str]:
-        files = self._files("tests/foundry/**/*.t.sol")
-        return {str(file.relative_to(self.project)): digest(file.read_bytes()) for file in files}
-
-    @cached_property
-    def _shared(self) -> str:
-        files = [self.project / "foundry.toml", *self._files(*COPIED[1:])]
-        return digest(*(file.read_bytes() for file in files if not file.name.endswith(".t.sol")))
+        """Digest of each suite: its file, the test code that it imports, vectors and settings."""
+        toml = tomllib.loads((self.project / "foundry.toml").read_text(encoding="utf-8"))
+        vectors = [file.read_bytes() for file in self._files("tests/vectors/*.json")]
+        suites = {}
+        for file in self._files("tests/foundry/**/*.t.sol"):
+            name = str(file.relative_to(self.project))
+            if any(fnmatch(name, pattern) for pattern in self.without):
+                continue
+            text = file.read_bytes()
+            keys = [*SETTINGS, *(["invariant"] if b"function invariant_" in text else [])]
+            settings = {key: toml["profile"]["default"].get(key) for key in keys}
+            parts = [each.read_bytes() for each in sorted(_with_imports(file))]
+            suites[name] = digest(json.dumps(settings, sort_keys=True).encode(), *vectors, *parts)
+        return suites
 
     def tests(self, suite: str | None = None) -> str:
-        """Digest of one suite's file and what all suites share; without a suite, of all tests."""
-        files = (
-            self._suites.values() if suite is None else [self._suites.get(suite.split(":")[0], "")]
-        )
-        return digest(self._shared.encode(), *(each.encode() for each in files))
+        """Digest of one suite; without a suite, of all that are asked."""
+        if suite is not None:
+            return self._suites.get(suite.split(":")[0], "")
+        return digest(*(each.encode() for each in self._suites.values()))
 
     # ------------------------------------------------------------------ mutants
 
@@ -279,7 +288,9 @@ class Lab:
         command = ["test", "--json", "--fuzz-seed", SEED, "--threads", str(threads)]
         command += ["--no-match-test", f"^({'|'.join(unasked)})"]
         command += [] if all_tests else ["--fail-fast"]
-        command += ["--fuzz-runs", str(FEW_RUNS), "--no-match-path", NOT_QUICK] if few else []
+        skipped = [*self.without, *(NOT_QUICK if few else [])]
+        command += ["--no-match-path", f"{{{','.join(skipped)}}}"] if skipped else []
+        command += ["--fuzz-runs", str(FEW_RUNS)] if few else []
         command += ["--match-contract", f"^({'|'.join(suites)})$"] if suites else []
         memory = artifacts / "memory"  # failing values of one mutant are not tried on the next one
         shutil.rmtree(memory, ignore_errors=True)
@@ -324,6 +335,20 @@ class Lab:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_imports(file: Path) -> set[Path]:
+    """A suite's file and the test code that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [file.resolve()]
+    while waiting:
+        each = waiting.pop()
+        if each in found or not each.is_file() or "tests" not in each.parts:
+            continue
+        found.add(each)
+        paths = re.findall(r'from "(\.[^"]+)"', each.read_text(encoding="utf-8"))
+        waiting += [(each.parent / path).resolve() for path in paths]
+    return found
 
 
 def put(folder: Path, codes: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -29,7 +29,7 @@ whether they notice. This page is its result for the contracts with the digest `
 - Mutants are first tried without optimizer; who survives that is compiled as it ships and meets
   every test, with all values of properties. One test of the shipped code's bytes is left out.
 - Tests of single libraries through harness contracts see the original, so it is the tests of
-  the whole contracts that must notice. The Python tests are not asked.
+  the whole contracts that must notice. The Python tests are not asked{without}.
 - A mutant's name holds its file, function and operator, and a hash of the line: it stays the same
   when lines move.
 
@@ -75,6 +75,7 @@ def report(
     results: Mapping[str, Outcome],
     explanations: Explanations,
     sources: str,
+    without: Sequence[str] = (),
 ) -> tuple[str, list[str]]:
     """The page, and the ids of explanations that explain nothing.
 
@@ -83,6 +84,7 @@ def report(
         results: one for each mutant.
         explanations: reasons of survivors.
         sources: digest of the contracts.
+        without: suites that were not asked.
     """
     outcomes = {id: result.outcome for id, result in results.items()}
     shipped = [m for file, mutants in files.items() if file != LOCAL_ONLY for m in mutants]
@@ -94,6 +96,7 @@ def report(
         killed=_killed(counts),
         score=_score(counts),
         timeouts=counts["timeout"],
+        without="".join(f", nor is `{pattern}`" for pattern in without),
     )
     page += _by_file(files, outcomes, explanations)
     page += _by_operator(shipped, outcomes)

@@ -27,6 +27,8 @@ function resolve(name) {
   return text === null ? { error: `${name} was not found` } : { contents: text };
 }
 
+process.stdout.on("error", () => process.exit()); // nobody listens any more
+
 readline.createInterface({ input: process.stdin, crlfDelay: Infinity }).on("line", (request) => {
   process.stdout.write(`${solc.compile(request, { import: resolve })}\n`);
 });
