@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,7 @@ from honorarium.protocol.messages import (
 from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 
 RESULT: Final = Path(__file__).with_name("gas.json")
+DOCS: Final = RESULT.parent.parent / "docs"
 BEGIN: Final = UnixTime(1_800_000_000)
 DEPOSIT: Final = BaseUnits(90_000_000)  # the fee for 60 minutes
 TARIFF: Final = Tariff.per_minute(1_500_000, max_units=60)
@@ -231,9 +233,10 @@ def rest(b: Bench) -> dict[str, int]:
     g["top_up_eip3009"] = b.act(b.operator, data)
     g["top_up_balance"] = b.act(b.client, calls.top_up_from_balance(balance, more))
     b.at(b.now + 3600)
-    closing = Closing(balance.session_id(escrow), 30, UnixTime(b.now + 3600))
+    last, until = b.reading(balance, 30), UnixTime(b.now + 3600)
+    closing = Closing(balance.session_id(escrow), last.units, last.journal, until)
     signature = b.advisor.sign(closing.digest(escrow)).packed()
-    row = ClosingRow(balance, b.reading(balance, 30), closing.deadline, signature)
+    row = ClosingRow(balance, last, until, signature)
     g["close_signature"] = b.act(b.operator, calls.close_for(row))
     leaving = b.client.sign(Leaving(left.session_id(escrow)).digest(escrow)).packed()
     g["leave_signature"] = b.act(b.operator, calls.request_close(left, client, leaving))
@@ -295,6 +298,20 @@ def show(found: dict[str, int]) -> None:
     console.print(table)
 
 
+def restate(found: dict[str, int]) -> None:
+    """Puts the figures into the documents, wherever one stands behind its `name`."""
+
+    def figure(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"`{name}` {found[name]:,}" if name in found else match[0]
+
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        fresh = re.sub(r"`(\w+)` (\d[\d,]*\d)", figure, text)
+        if fresh != text:
+            page.write_text(fresh, encoding="utf-8")
+
+
 def main() -> int:
     check = "--check" in sys.argv[1:]
     clock = UnixTime(BEGIN - 3600)
@@ -316,6 +333,7 @@ def main() -> int:
             return 1
         return 0
     RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    restate(found)
     return 0
 
 

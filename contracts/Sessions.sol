@@ -18,7 +18,8 @@ abstract contract Sessions is Ledger {
         "Terms(address client,address payer,address advisor,address meterKey,address token,Tariff tariff,uint16 feeBps,address feeRecipient,uint40 openBefore,uint24 closeGrace,bytes32 context,uint96 salt)"
     );
     bytes32 private constant VOUCHER_TYPEHASH = keccak256("Voucher(bytes32 sessionId,uint32 units,bytes32 journal)");
-    bytes32 private constant CLOSING_TYPEHASH = keccak256("Closing(bytes32 sessionId,uint32 units,uint40 deadline)");
+    bytes32 private constant CLOSING_TYPEHASH =
+        keccak256("Closing(bytes32 sessionId,uint32 units,bytes32 journal,uint40 deadline)");
     bytes32 private constant LEAVING_TYPEHASH = keccak256("Leaving(bytes32 sessionId)");
     bytes32 private constant REVOCATION_TYPEHASH = keccak256("Revocation(bytes32 sessionId)");
     bytes32 private constant TOP_UP_TYPEHASH = keccak256("TopUp(bytes32 sessionId,uint80 deposit)");
@@ -319,7 +320,9 @@ abstract contract Sessions is Ledger {
             if (block.timestamp > closing.deadline) {
                 return (sessionId, abi.encodeWithSelector(SignatureExpired.selector, closing.deadline, block.timestamp));
             }
-            bytes32 message = _hash(CLOSING_TYPEHASH, sessionId, closing.voucher.units, closing.deadline);
+            Voucher calldata voucher = closing.voucher;
+            bytes32 message =
+                keccak256(abi.encode(CLOSING_TYPEHASH, sessionId, voucher.units, voucher.journal, closing.deadline));
             why = Signatures.refusal(advisor, _digest(separator, message), closing.advisorSignature);
             if (why.length != 0) return (sessionId, why);
         }

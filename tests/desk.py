@@ -236,7 +236,7 @@ class Desk(Stage):
     def close_for(self, f: Faults) -> Call:
         t = self._session(f)
         reading, deadline = self._reading(f, t), UnixTime(self.now - 1 if "late" in f else self.now)
-        message = Closing(self.id_of(t), reading[0], deadline)
+        message = Closing(self.id_of(t), reading[0], ZERO_HASH, deadline)
         signature = b"" if "sign" in f else self.signed("advisor", message)
         row = (t.pack(), reading, deadline, signature)
         return Call(NOBODY, encode_call("SessionEscrow", "closeFor", row))

@@ -10,7 +10,7 @@ from typing import Final
 from draws import Draw
 from honorarium.audit.book import share_of
 from honorarium.errors import BalanceTooSmall, ContractError, InvalidRecipient, ZeroAmount
-from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.keys import Key
 from honorarium.protocol.messages import (
     Answer,
@@ -176,12 +176,14 @@ class _Life:
 
     def _reading(self, step: str, units: int) -> bytes:
         """A `Reading`, signed by the meter."""
+        self.head = ZERO_HASH
         if units == 0:
             return NO_READING
         voucher = Voucher(self.id, units, self.draw.hash())
         meter = self.scene.meters[self.terms.meter_key]
         signature = meter.sign(voucher.digest(self.scene.domain)).packed()
         self.signed[voucher.TYPE, step] = signature
+        self.head = voucher.journal
         return joined(units, voucher.journal) + signature
 
     # ------------------------------------------------------------------ the steps
@@ -261,7 +263,9 @@ class _Life:
             leaver = draw.choice((terms.client, terms.payer))
             leaving = joined(leaver, self._sign("request close", Leaving(self.id)))
         deadline = UnixTime(draw.within(self.scene.time, 2**40 - 1))
-        closing = joined(deadline, self._sign("close", Closing(self.id, self.last, deadline)))
+        closing = joined(
+            deadline, self._sign("close", Closing(self.id, self.last, self.head, deadline))
+        )
         rating = bytes(5 * 32)
         if self.earned and draw.chance(0.7):
             self.score = draw.randint(1, 5)

@@ -190,8 +190,9 @@ class Stage:
 
     def closing(self, terms: Terms, units: int = 0) -> ClosingRow:
         deadline = UnixTime(self.now + 86_400)
-        signature = self.signed("advisor", Closing(self.id_of(terms), units, deadline))
         voucher = self.voucher(terms, units) if units else None
+        journal = voucher.journal if voucher else ZERO_HASH
+        signature = self.signed("advisor", Closing(self.id_of(terms), units, journal, deadline))
         return ClosingRow(terms, voucher, deadline, signature)
 
     def leave(self, terms: Terms) -> None:

@@ -77,7 +77,7 @@ terms = st.one_of(sponsored, sponsored.map(lambda t: replace(t, payer=t.client))
 MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Acknowledgement: st.builds(Acknowledgement, session_ids, uint(32), hashes),
     Answer: st.builds(Answer, session_ids, hashes),
-    Closing: st.builds(Closing, session_ids, uint(32), times),
+    Closing: st.builds(Closing, session_ids, uint(32), hashes, times),
     Leaving: st.builds(Leaving, session_ids),
     Opening: st.builds(Opening, terms, amounts),
     Rating: st.builds(Rating, session_ids, uint(8), hashes),

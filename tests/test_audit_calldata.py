@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from honorarium.audit.calldata import AnswerRow, Authorized, CloseRow, OpenRow, RateRow, rows_of
 from honorarium.chain import ClosingRow, OpeningRow, Settlement, calls
-from honorarium.ids import Hash
+from honorarium.ids import ZERO_HASH, Hash
 from honorarium.protocol.keys import Key
 from honorarium.protocol.signed import SignedVoucher
 from honorarium.protocol.terms import Terms
@@ -43,11 +43,14 @@ def test_closes_ratings_and_answers_are_read_as_they_were_written(
 ) -> None:
     voucher = SignedVoucher(units, hashed, METER.sign(hashed)) if units else None
     row = ClosingRow(agreed, voucher, UnixTime(deadline), signature)
-    expected = CloseRow(agreed, units, deadline, signature)
-    assert rows_of(calls.close(agreed, voucher)) == [CloseRow(agreed, units, 0, b"")]
+    journal = hashed if units else ZERO_HASH
+    expected = CloseRow(agreed, units, journal, deadline, signature)
+    assert rows_of(calls.close(agreed, voucher)) == [CloseRow(agreed, units, journal, 0, b"")]
     assert rows_of(calls.close_for(row)) == [expected]
     assert rows_of(calls.close_batch([row, row, row])) == [expected] * 3
-    assert rows_of(calls.finalize(agreed)) == [CloseRow(agreed, 0, 0, b"", finalize=True)]
+    assert rows_of(calls.finalize(agreed)) == [
+        CloseRow(agreed, 0, ZERO_HASH, 0, b"", finalize=True)
+    ]
     rating = calls.rate(agreed, score, hashed, signature)
     assert rows_of(rating) == [RateRow(agreed, score, hashed, signature)]
     answer = calls.answer(agreed, hashed, signature)

@@ -212,8 +212,8 @@ interface ISessionEscrow is IErrors {
     function close(Settlement calldata settlement) external;
 
     /// @notice The same, sent by anyone.
-    /// @param closing `advisorSignature` of `Closing(bytes32 sessionId,uint32 units,uint40 deadline)` with exactly the
-    /// voucher's units
+    /// @param closing `advisorSignature` of `Closing(bytes32 sessionId,uint32 units,bytes32 journal,uint40 deadline)`
+    /// with exactly the voucher's units and journal
     function closeFor(Closing calldata closing) external;
 
     /// @notice Closes many, each as `closeFor` does, or as `close` where the caller is the advisor and the signature

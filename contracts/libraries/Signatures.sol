@@ -31,7 +31,8 @@ library Signatures {
         view
         returns (bool byKey, bytes memory why)
     {
-        if (signature.length == 0) {
+        // A contract may have been told before and want no more (multi-signature wallets do that); a key signs.
+        if (signature.length == 0 && signer.code.length == 0) {
             return (false, abi.encodeWithSelector(IErrors.SignatureMissing.selector, signer));
         }
         address recovered = ECDSA.tryRecoverCalldata(digest, signature);

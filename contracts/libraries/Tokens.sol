@@ -104,7 +104,7 @@ library Tokens {
     function push(address token, address to, uint256 amount) internal returns (bool) {
         uint256 stipend = token == address(0) ? PUSH_COIN_GAS : PUSH_TOKEN_GAS;
         // A caller who sends too little gas must not be able to make a payment fail (63/64 of what is left is passed).
-        uint256 needed = stipend + stipend / 60 + 15_000;
+        uint256 needed = stipend + stipend / 60 + 30_000;
         if (gasleft() < needed) revert IErrors.NotEnoughGas(needed, gasleft());
         if (token == address(0)) return _call(to, stipend, amount, "");
         return _call(token, stipend, 0, abi.encodeCall(IERC20.transfer, (to, amount)));

@@ -99,7 +99,7 @@ abstract contract Hashing {
     string internal constant DOMAIN_TYPE =
         "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
     string internal constant VOUCHER_TYPE = "Voucher(bytes32 sessionId,uint32 units,bytes32 journal)";
-    string internal constant CLOSING_TYPE = "Closing(bytes32 sessionId,uint32 units,uint40 deadline)";
+    string internal constant CLOSING_TYPE = "Closing(bytes32 sessionId,uint32 units,bytes32 journal,uint40 deadline)";
     string internal constant LEAVING_TYPE = "Leaving(bytes32 sessionId)";
     string internal constant REVOCATION_TYPE = "Revocation(bytes32 sessionId)";
     string internal constant TOP_UP_TYPE = "TopUp(bytes32 sessionId,uint80 deposit)";
@@ -320,7 +320,15 @@ abstract contract Base is Asserts, Hashing {
     }
 
     function _closingHash(Terms memory t, uint32 units, uint40 deadline) internal view returns (bytes32) {
-        return keccak256(abi.encode(_type(CLOSING_TYPE), _idOf(t), units, deadline));
+        return _closingHash(t, units, units == 0 ? bytes32(0) : _journal(units), deadline);
+    }
+
+    function _closingHash(Terms memory t, uint32 units, bytes32 journal, uint40 deadline)
+        internal
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(_type(CLOSING_TYPE), _idOf(t), units, journal, deadline));
     }
 
     function _voucherHash(Terms memory t, uint32 units, bytes32 journal) internal view returns (bytes32) {

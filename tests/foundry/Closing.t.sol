@@ -75,7 +75,8 @@ contract ClosingTest is Base {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
         Closing memory c = _closing(t, 0);
-        c.voucher.journal = _journal(9); // nobody signed it, so it is not in the log
+        c.voucher.journal = _journal(9); // no meter signed it, so it is not in the log
+        c.advisorSignature = _signBy(ADVISOR, _closingHash(t, 0, _journal(9), c.deadline));
         _expectEvent();
         emit ISessionEscrow.SessionClosed(_idOf(t), 0, 0, bytes32(0));
         CHEATS.prank(RELAYER);

@@ -242,6 +242,7 @@ contract LimitsTest is Base {
         _open(t, DEPOSIT);
         Closing memory c = _closing(t, 0);
         (c.voucher.journal, c.voucher.r, c.voucher.vs) = (_journal(1), bytes32(type(uint256).max), bytes32(uint256(1)));
+        c.advisorSignature = _signBy(ADVISOR, _closingHash(t, 0, _journal(1), c.deadline));
         escrow.closeFor(c);
         _equal(uint256(_session(t).status), uint256(Status.Closed), "status");
     }

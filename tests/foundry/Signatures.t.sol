@@ -164,6 +164,20 @@ contract SignaturesTest is Base {
         escrow.revoke(_pack(t), t.advisor, _signBy(t.advisor, _revocation(t)));
     }
 
+    function test_a_wallet_that_was_told_of_a_digest_before_needs_no_signature() external {
+        OneDigestWallet payer = new OneDigestWallet();
+        Terms memory t = _sponsored();
+        t.payer = address(payer);
+        _stock(t.payer);
+        Opening memory o = _opening(t, DEPOSIT);
+        o.payerSignature = "";
+        _refuses(t, o, _wrong(t.payer, address(0)));
+        payer.accept(_digest(_hashOfOpening(t, DEPOSIT)));
+        CHEATS.prank(RELAYER);
+        escrow.openFromBalance(o);
+        _equal(_session(t).deposit, DEPOSIT, "opened");
+    }
+
     function test_a_contract_wallet_pays_by_eip3009_in_its_form_with_bytes() external {
         OneDigestWallet wallet = new OneDigestWallet();
         _fund(address(wallet));

@@ -175,7 +175,8 @@ contract VectorsTest is Base {
         }
         uint256 units = _uint(path, ".units");
         if (kind == keccak256("Closing")) {
-            return (_type(CLOSING_TYPE), abi.encode(id, units, _uint(path, ".deadline")));
+            bytes32 journal = _bytes32(path, ".journal");
+            return (_type(CLOSING_TYPE), abi.encode(id, units, journal, _uint(path, ".deadline")));
         }
         bytes memory reading = abi.encode(id, units, _bytes32(path, ".journal"));
         if (kind == keccak256("Voucher")) return (_type(VOUCHER_TYPE), reading);

@@ -13,7 +13,7 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
-from honorarium.ids import Hash
+from honorarium.ids import ZERO_HASH, Hash
 from honorarium.protocol.terms import PACKED_WORDS, Terms
 
 _PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
@@ -54,6 +54,7 @@ class CloseRow:
 
     terms: Terms
     units: int
+    journal: Hash
     deadline: int
     advisor_signature: bytes
     finalize: bool = False
@@ -142,15 +143,15 @@ def _opening(a: _Words) -> Row:
 
 
 def _settlement(a: _Words) -> Row:
-    return CloseRow(a.terms(0), a.number(7), 0, b"")
+    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), 0, b"")
 
 
 def _closing(a: _Words) -> Row:
-    return CloseRow(a.terms(0), a.number(7), a.number(11), a.bytes(12))
+    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), a.number(11), a.bytes(12))
 
 
 def _finalize(a: _Words) -> Row:
-    return CloseRow(a.terms(0), 0, 0, b"", finalize=True)
+    return CloseRow(a.terms(0), 0, ZERO_HASH, 0, b"", finalize=True)
 
 
 def _rate(a: _Words) -> Row:

@@ -277,7 +277,7 @@ class Consent:
                     f"finalized at {entry.time}",
                 )
             ]
-        closing = Closing(event.session_id, row.units, UnixTime(row.deadline))
+        closing = Closing(event.session_id, row.units, row.journal, UnixTime(row.deadline))
         return self._signed(
             entry,
             "ESC-7",

@@ -90,15 +90,19 @@ class Acknowledgement(Message):
 
 @dataclass(frozen=True, slots=True)
 class Closing(Message):
-    """The advisor: close on a voucher of exactly these units, until the deadline (inclusive)."""
+    """The advisor: close on the voucher of exactly this reading, until the deadline (inclusive).
+
+    Without a voucher the units are 0 and the journal is the zero hash.
+    """
 
     TYPE: ClassVar[str] = "Closing"
     session_id: SessionId
     units: int
+    journal: Hash
     deadline: UnixTime
 
     def values(self) -> tuple[int | bytes, ...]:
-        return (self.session_id, self.units, self.deadline)
+        return (self.session_id, self.units, self.journal, self.deadline)
 
 
 @dataclass(frozen=True, slots=True)

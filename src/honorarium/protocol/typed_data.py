@@ -46,7 +46,12 @@ TYPES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "Opening": (("Terms", "terms"), ("uint80", "deposit")),
     "Voucher": (("bytes32", "sessionId"), ("uint32", "units"), ("bytes32", "journal")),
     "Acknowledgement": (("bytes32", "sessionId"), ("uint32", "units"), ("bytes32", "journal")),
-    "Closing": (("bytes32", "sessionId"), ("uint32", "units"), ("uint40", "deadline")),
+    "Closing": (
+        ("bytes32", "sessionId"),
+        ("uint32", "units"),
+        ("bytes32", "journal"),
+        ("uint40", "deadline"),
+    ),
     "Leaving": (("bytes32", "sessionId"),),
     "Revocation": (("bytes32", "sessionId"),),
     "Rating": (("bytes32", "sessionId"), ("uint8", "score"), ("bytes32", "commentHash")),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.journal import Entry, EntryKind, Journal
 from honorarium.protocol.keys import Key
 from honorarium.protocol.messages import (
@@ -125,7 +125,8 @@ class Part:
     def closing(self) -> tuple[UnixTime, bytes]:
         """The advisor's consent to close on that voucher: deadline and signature."""
         deadline = UnixTime(self.planned.closed_at + CLOSING_HOLDS)
-        message = Closing(self.session_id, self.planned.units, deadline)
+        journal = self.journal().head if self.planned.units else ZERO_HASH
+        message = Closing(self.session_id, self.planned.units, journal, deadline)
         return deadline, self.advisor.sign(message.digest(self.stage.escrow)).packed()
 
     def leaving(self) -> bytes:

@@ -113,19 +113,19 @@ contract FrontRunTest is Kinds {
     }
 
     /// @dev Wants another journal in the log than the advisor saw: the meter signs two vouchers of the same units, and
-    /// the client is faster with the other one. The money is the same; the log then carries a head that the advisor did
-    /// not countersign. What limits it: both vouchers are the meter's, so the two together show that it signed two
-    /// stories.
-    function test_a_closing_can_be_carried_out_on_another_journal_of_the_same_units() external {
+    /// the client is faster with the other one. What limits it: the advisor's closing names the journal too.
+    function test_a_closing_is_not_carried_out_on_another_journal_of_the_same_units() external {
         Terms memory t = _interactions();
         _open(t, DEPOSIT);
         Closing memory c = _closing(t, 5);
         bytes32 otherStory = keccak256("another story");
         bytes memory pair = _sign64(METER_KEY, _digest(_voucherHash(t, 5, otherStory)));
         (c.voucher.journal, (c.voucher.r, c.voucher.vs)) = (otherStory, _pair(pair));
+        _fails(CLIENT, address(escrow), abi.encodeCall(escrow.closeFor, (c)), IErrors.WrongSigner.selector);
+        c.voucher = _voucher(t, 5);
         _expectEvent();
-        emit ISessionEscrow.SessionClosed(_idOf(t), 5, 5_500_000, otherStory);
-        CHEATS.prank(CLIENT);
+        emit ISessionEscrow.SessionClosed(_idOf(t), 5, 5_500_000, _journal(5));
+        CHEATS.prank(RELAYER);
         escrow.closeFor(c);
         _equal(escrow.balanceOf(address(token), ADVISOR), 4_950_000, "advisor");
     }

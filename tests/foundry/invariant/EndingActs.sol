@@ -81,7 +81,7 @@ abstract contract EndingActs is RunningActs {
         real.deadline = row.deadline;
         address advisor = ghost.look(id).terms.advisor;
         bool silent = by == advisor && _chance(seed, "silent", 60);
-        Message memory m = _closing(advisor, id, reading.units, row.deadline);
+        Message memory m = _closing(advisor, id, reading.units, reading.journal, row.deadline);
         (real.advisorSignature, row.advisor) = _signUnless(silent, ~seed, m);
     }
 

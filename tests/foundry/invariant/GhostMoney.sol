@@ -253,7 +253,10 @@ abstract contract GhostMoney is IErrors {
 
     /// @dev A key's own signature in the lower half; or what a contract account's owner signed, while it is in the mood.
     function _signed(address party, Pen calldata pen) internal view {
-        if (!pen.given) revert SignatureMissing(party);
+        if (!pen.given) {
+            if (ownerOf[party] == address(0) && party != ESCROW) revert SignatureMissing(party);
+            revert WrongSigner(party, address(0)); // asked, and told of nothing before
+        }
         if (pen.by == party && pen.high == 0 && party != address(0)) return;
         if (ownerOf[party] != address(0)) {
             bool inTheMood = moodOf[party] == Mood.Fine || moodOf[party] == Mood.Greedy;

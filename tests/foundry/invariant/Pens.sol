@@ -73,13 +73,13 @@ abstract contract Pens is Cast {
         return _message(party, termsHash, keccak256(abi.encode(LEAVING_TYPEHASH, id)));
     }
 
-    function _closing(address advisor, bytes32 id, uint32 units, uint40 deadline)
+    function _closing(address advisor, bytes32 id, uint32 units, bytes32 journal, uint40 deadline)
         internal
         view
         returns (Message memory)
     {
-        bytes32 other = keccak256(abi.encode(CLOSING_TYPEHASH, id, uint256(units) + 1, deadline));
-        return _message(advisor, keccak256(abi.encode(CLOSING_TYPEHASH, id, units, deadline)), other);
+        bytes32 other = keccak256(abi.encode(CLOSING_TYPEHASH, id, uint256(units) + 1, journal, deadline));
+        return _message(advisor, keccak256(abi.encode(CLOSING_TYPEHASH, id, units, journal, deadline)), other);
     }
 
     function _leaving(address party, bytes32 id) internal view returns (Message memory) {
