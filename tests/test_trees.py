@@ -30,7 +30,11 @@ from honorarium.artifacts import CONTRACTS, ContractName, artifact
 FOUNDRY = ROOT / "tests" / "foundry"
 TREES = FOUNDRY / "trees"
 
-OTHER_NETS = {"Surface.t.sol": "every selector there is", "Vectors.t.sol": "golden vectors"}
+OTHER_NETS = {
+    "Storage.t.sol": "where things lie",
+    "Surface.t.sol": "every selector there is",
+    "Vectors.t.sol": "golden vectors",
+}
 """Files beside the concrete tests that need no outline, and what they are instead."""
 
 NO_FUNCTION = {"fallback"}
