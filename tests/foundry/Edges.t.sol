@@ -2,7 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {IErrors} from "../../contracts/interfaces/IErrors.sol";
-import {Base, Terms} from "./Base.sol";
+import {Closing, ISessionEscrow, Opening, Settlement} from "../../contracts/interfaces/ISessionEscrow.sol";
+import {Base, Cheats, Terms} from "./Base.sol";
 
 /// @dev The exact numbers at which something begins or ends.
 contract EdgesTest is Base {
@@ -52,5 +53,56 @@ contract EdgesTest is Base {
         );
         _openFromBalance(t, needed);
         _equal(_session(t).deposit, needed, "deposit");
+    }
+
+    // ------------------------------------------------------------------ one log for each row of a batch
+
+    function test_ESC16_a_batch_tells_of_the_rows_that_it_skipped_and_of_no_others() external {
+        Terms[3] memory t;
+        for (uint256 i = 0; i < 3; ++i) {
+            t[i] = _interactions();
+            t[i].salt = uint96(i);
+        }
+        _stock(CLIENT);
+        _open(t[1], DEPOSIT); // so that each batch has a bad row in its middle
+
+        Opening[] memory openings = new Opening[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            openings[i] = _opening(t[i], DEPOSIT);
+        }
+        CHEATS.recordLogs();
+        escrow.openBatch(openings);
+        _told(ISessionEscrow.SessionOpened.selector);
+
+        _settle(t[1], 2);
+        Settlement[] memory settlements = new Settlement[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            settlements[i] = _settlement(t[i], 2);
+        }
+        CHEATS.recordLogs();
+        escrow.settleBatch(settlements);
+        _told(ISessionEscrow.Settled.selector);
+
+        _close(t[1], 2);
+        Closing[] memory closings = new Closing[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            closings[i] = _closing(t[i], 2);
+        }
+        CHEATS.recordLogs();
+        escrow.closeBatch(closings);
+        _told(ISessionEscrow.SessionClosed.selector);
+    }
+
+    /// @dev The escrow's logs: done, skipped, done.
+    function _told(bytes32 done) private {
+        Cheats.Log[] memory logs = CHEATS.getRecordedLogs();
+        uint256 rows;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(escrow)) continue;
+            bytes32 expected = rows == 1 ? ISessionEscrow.RowSkipped.selector : done;
+            _equal(logs[i].topics[0], expected, "event");
+            ++rows;
+        }
+        _equal(rows, 3, "rows");
     }
 }
