@@ -247,7 +247,7 @@ class _Finder:
         ):
             return
         start, end = self._span(node)
-        yield "SDR", start, self.text.index(b";", end) + 1, "{}"
+        yield "SDR", start, self.text.index(b";", end - 1) + 1, "{}"
 
     def _Return(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
         value = node.get("expression")
