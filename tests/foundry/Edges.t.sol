@@ -55,6 +55,15 @@ contract EdgesTest is Base {
         _equal(_session(t).deposit, needed, "deposit");
     }
 
+    // ------------------------------------------------------------------ two reasons at once
+
+    function test_ESC3_a_voucher_that_the_meter_did_not_sign_is_refused_for_that_however_many_units_it_has() external {
+        Terms memory t = _terms();
+        _open(t, DEPOSIT);
+        Settlement memory s = Settlement(_pack(t), _voucherBy(STRANGER_KEY, t, 2)); // and a minute has not passed
+        _refuses(t, s, _wrong(t.meterKey, STRANGER));
+    }
+
     // ------------------------------------------------------------------ one log for each row of a batch
 
     function test_ESC16_a_batch_tells_of_the_rows_that_it_skipped_and_of_no_others() external {
