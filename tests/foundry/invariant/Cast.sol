@@ -46,10 +46,13 @@ abstract contract Cast is Asserts, Hashing {
     address[] internal _platforms;
     Persona[] internal _personas;
     mapping(address account => uint256) internal _keyOf; // a persona's is its owner's
+    mapping(address account => address) internal _ownerOf; // of personas
+    uint256 internal _now; // unix seconds
 
     constructor(ISessionEscrow escrow_, TestUSD dollar) {
         escrow = escrow_;
-        ghost = new Ghost(address(escrow_), block.timestamp);
+        _now = block.timestamp;
+        ghost = new Ghost(address(escrow_), _now);
         books = new Books();
         witness = new Witness();
         DOLLAR = address(dollar);
@@ -98,7 +101,7 @@ abstract contract Cast is Asserts, Hashing {
         address owner = CHEATS.addr(ownerKey);
         Persona persona = new Persona(owner);
         ghost.own(address(persona), owner);
-        _keyOf[address(persona)] = ownerKey;
+        (_keyOf[address(persona)], _ownerOf[address(persona)]) = (ownerKey, owner);
         _personas.push(persona);
         role.push(address(persona));
         _accounts.push(address(persona));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-import {Closing, Settlement, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Closing, Session, Settlement, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Pen} from "./GhostMoney.sol";
-import {ClosingRow, GhostSessions, Reading} from "./GhostSessions.sol";
+import {ClosingRow, Reading} from "./GhostSessions.sol";
 import {RunningActs} from "./RunningActs.sol";
 import {Act} from "./Stage.sol";
 
@@ -28,11 +28,13 @@ abstract contract EndingActs is RunningActs {
     /// @dev ESC-7: often at the very second when grace ends, and at the one before.
     function finalize(uint256 seed) external lives(seed) {
         bytes32 id = _choose(seed, CLOSING);
-        GhostSessions.Life memory life = ghost.look(id);
-        if (life.session.status == Status.Closing && _chance(seed, "jump", 60)) {
-            uint256 graceEnds = uint256(life.session.closingAt) + life.terms.closeGrace;
+        if (ghost.status(id) == Status.Open && _chance(seed, "ask first", 50)) {
+            _perform(_toRequestClose(seed, id, address(0)));
+        }
+        if (ghost.status(id) == Status.Closing && _chance(seed, "jump", 75)) {
+            uint256 graceEnds = uint256(ghost.session(id).closingAt) + _closeGraceOf(id);
             uint256 to = _chance(seed, "too early", 20) ? graceEnds - 1 : graceEnds;
-            if (to > ghost.time()) _jumpTo(to);
+            if (to > _now) _jumpTo(to);
         }
         _perform(_toFinalize(seed, id, address(0)));
     }
@@ -41,27 +43,28 @@ abstract contract EndingActs is RunningActs {
         bytes32 id;
         for (uint256 i = 0; i < 3; ++i) {
             id = _choose(seed ^ (i << 8), CLOSED);
-            GhostSessions.Life memory life = ghost.look(id);
-            if (life.session.earned != 0 && life.session.score == 0) break;
+            Session memory s = ghost.session(id);
+            if (s.earned != 0 && s.score == 0) break;
         }
         _perform(_toRate(seed, id, address(0)));
     }
 
     function answer(uint256 seed) external lives(seed) {
         bytes32 id;
+        Session memory s;
         for (uint256 i = 0; i < 4; ++i) {
             id = _choose(seed ^ (i << 8), CLOSED);
-            GhostSessions.Life memory life = ghost.look(id);
-            if (life.session.score != 0 && !life.session.answered) break;
+            s = ghost.session(id);
+            if (s.score != 0 && !s.answered) break;
         }
+        if (s.score == 0 && _chance(seed, "rate first", 50)) _perform(_toRate(seed, id, address(0)));
         _perform(_toAnswer(seed, id, address(0)));
     }
 
     // ------------------------------------------------------------------ closing
 
     function _toClose(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        address advisor = ghost.look(id).terms.advisor;
-        a.by = forced != address(0) ? forced : _somebody(advisor);
+        a.by = forced != address(0) ? forced : _somebody(_advisorOf(id));
         if (forced == address(0) && _chance(seed, "not the advisor", 5)) a.by = _oneOf(seed, "by", _accounts);
         (a.name, a.ids) = ("close", _list(id));
         (Settlement memory real, Reading memory row) = _someVoucher(seed, id);
@@ -76,18 +79,15 @@ abstract contract EndingActs is RunningActs {
     {
         (Settlement memory settlement, Reading memory reading) = _someVoucher(seed, id);
         (real.terms, real.voucher, row.reading) = (settlement.terms, settlement.voucher, reading);
-        row.deadline = uint40(ghost.time() + _roll(seed, "deadline", 3) * 1 hours); // now is in time
-        if (_chance(seed, "late", 4)) row.deadline = uint40(ghost.time() - 1);
+        row.deadline = uint40(_now + _roll(seed, "deadline", 3) * 1 hours); // now is in time
+        if (_chance(seed, "late", 4)) row.deadline = uint40(_now - 1);
         real.deadline = row.deadline;
-        address advisor = ghost.look(id).terms.advisor;
-        bool silent = by == advisor && _chance(seed, "silent", 60);
-        Message memory m = _closing(advisor, id, reading.units, reading.journal, row.deadline);
-        (real.advisorSignature, row.advisor) = _signUnless(silent, ~seed, m);
+        Message memory m = _closing(id, reading.units, reading.journal, row.deadline);
+        (real.advisorSignature, row.advisor) = _signOrCall(~seed, by, m);
     }
 
     function _toCloseFor(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        address advisor = ghost.look(id).terms.advisor;
-        a.by = _somebody(_chance(seed, "advisor", 15) ? advisor : _oneOf(seed, "by", _accounts));
+        a.by = _somebody(_chance(seed, "advisor", 15) ? _advisorOf(id) : _oneOf(seed, "by", _accounts));
         if (forced != address(0)) a.by = forced;
         (a.name, a.ids) = ("closeFor", _list(id));
         (Closing memory real, ClosingRow memory row) = _closingRow(seed, a.by, id);
@@ -114,56 +114,45 @@ abstract contract EndingActs is RunningActs {
     // ------------------------------------------------------------------ leaving
 
     function _toRequestClose(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        GhostSessions.Life memory life = ghost.look(id);
-        address party = _chance(seed, "party", 50) ? life.terms.client : life.terms.payer;
+        address party = _chance(seed, "party", 50) ? _clientOf(id) : _payerOf(id);
         if (_chance(seed, "no party", 4)) party = _oneOf(seed, "anybody", _accounts);
-        bool calls = _chance(seed, "calls", 50);
-        a.by = _somebody(calls ? party : _oneOf(seed, "by", _accounts));
+        a.by = _somebody(_chance(seed, "calls", 50) ? party : _oneOf(seed, "by", _accounts));
         if (forced != address(0)) a.by = forced;
         (a.name, a.ids) = ("requestClose", _list(id));
-        bool silent = a.by == party && _chance(seed, "silent", 80);
-        (bytes memory signature, Pen memory pen) = _signUnless(silent, seed, _leaving(party, id));
-        a.real = abi.encodeCall(escrow.requestClose, (life.packed, party, signature));
+        (bytes memory signature, Pen memory pen) = _signOrCall(seed, a.by, _leaving(party, id));
+        a.real = abi.encodeCall(escrow.requestClose, (_packedOf(id), party, signature));
         a.ghost = abi.encodeCall(ghost.requestClose, (a.by, 0, id, party, pen));
     }
 
     function _toFinalize(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
         (a.name, a.ids) = ("finalize", _list(id));
         a.by = forced == address(0) ? _oneOf(seed, "by", _accounts) : forced;
-        a.real = abi.encodeCall(escrow.finalize, (ghost.look(id).packed));
+        a.real = abi.encodeCall(escrow.finalize, (_packedOf(id)));
         a.ghost = abi.encodeCall(ghost.finalize, (a.by, 0, id));
     }
 
     // ------------------------------------------------------------------ rating
 
     function _toRate(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        GhostSessions.Life memory life = ghost.look(id);
         uint8 score = uint8(1 + _roll(seed, "score", 5));
         uint256 fault = _roll(seed, "rate", 40);
         if (fault == 0) score = 0;
         if (fault == 1) score = 6;
         bytes32 comment = bytes32(seed);
-        bool calls = _chance(seed, "calls", 50);
-        a.by = _somebody(calls ? life.terms.client : _oneOf(seed, "by", _accounts));
+        a.by = _somebody(_chance(seed, "calls", 50) ? _clientOf(id) : _oneOf(seed, "by", _accounts));
         if (forced != address(0)) a.by = forced;
         (a.name, a.ids) = ("rate", _list(id));
-        bool silent = a.by == life.terms.client && _chance(seed, "silent", 80);
-        (bytes memory signature, Pen memory pen) =
-            _signUnless(silent, seed, _rating(life.terms.client, id, score, comment));
-        a.real = abi.encodeCall(escrow.rate, (life.packed, score, comment, signature));
+        (bytes memory signature, Pen memory pen) = _signOrCall(seed, a.by, _rating(id, score, comment));
+        a.real = abi.encodeCall(escrow.rate, (_packedOf(id), score, comment, signature));
         a.ghost = abi.encodeCall(ghost.rate, (a.by, 0, id, score, comment, pen));
     }
 
     function _toAnswer(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        GhostSessions.Life memory life = ghost.look(id);
-        bool calls = _chance(seed, "calls", 50);
-        a.by = _somebody(calls ? life.terms.advisor : _oneOf(seed, "by", _accounts));
+        a.by = _somebody(_chance(seed, "calls", 50) ? _advisorOf(id) : _oneOf(seed, "by", _accounts));
         if (forced != address(0)) a.by = forced;
         (a.name, a.ids) = ("answer", _list(id));
-        bool silent = a.by == life.terms.advisor && _chance(seed, "silent", 80);
-        (bytes memory signature, Pen memory pen) =
-            _signUnless(silent, seed, _answer(life.terms.advisor, id, bytes32(seed)));
-        a.real = abi.encodeCall(escrow.answer, (life.packed, bytes32(seed), signature));
+        (bytes memory signature, Pen memory pen) = _signOrCall(seed, a.by, _answer(id, bytes32(seed)));
+        a.real = abi.encodeCall(escrow.answer, (_packedOf(id), bytes32(seed), signature));
         a.ghost = abi.encodeCall(ghost.answer, (a.by, 0, id, bytes32(seed), pen));
     }
 }

@@ -14,8 +14,29 @@ contract Ghost is GhostSessions {
         return lives[id].session;
     }
 
-    function look(bytes32 id) external view returns (Life memory) {
-        return lives[id];
+    function status(bytes32 id) external view returns (Status) {
+        return lives[id].session.status;
+    }
+
+    /// @dev The two sums of a session.
+    function sums(bytes32 id) external view returns (uint80 deposit_, uint80 earned) {
+        Session storage s = lives[id].session;
+        return (s.deposit, s.earned);
+    }
+
+    function advisorOf(bytes32 id) external view returns (address) {
+        return lives[id].terms.advisor;
+    }
+
+    /// @dev What three accounts have in the escrow, and what the first and the escrow have themselves.
+    function standing(address token, address payer, address advisor, address platform)
+        external
+        view
+        returns (uint256, uint256, uint256, uint256, uint256)
+    {
+        mapping(address => uint256) storage b = balanceOf[token];
+        mapping(address => uint256) storage w = wallet[token];
+        return (b[payer], b[advisor], b[platform], w[payer], w[ESCROW]);
     }
 
     function count() external view returns (uint256) {
@@ -60,8 +81,7 @@ contract Ghost is GhostSessions {
         for (uint256 i = 0; i < 12 && length != 0; ++i) {
             id = ids[_any(seed, i, length)];
             Life storage life = lives[id];
-            Status status = life.session.status;
-            bool running = status == Status.Open || status == Status.Closing;
+            bool running = life.session.status == Status.Open || life.session.status == Status.Closing;
             bool fits = life.terms.payer == payer && life.terms.token == token && !life.session.refundsToBalance;
             if (running && fits) return id;
         }

@@ -5,7 +5,7 @@ import {ISessionEscrow, Session, Status} from "../../../contracts/interfaces/ISe
 import {Party} from "../../../contracts/interfaces/IErrors.sol";
 import {Slot} from "../../../contracts/libraries/Slot.sol";
 import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
-import {Tariff, Terms} from "../Base.sol";
+import {Hashing, Tariff, Terms} from "../Base.sol";
 import {GhostMoney, Grant, Pen} from "./GhostMoney.sol";
 
 /// @dev An opening, as the ghost sees it. Terms have other spellings than the one that opens: `dirt` stands in the
@@ -35,13 +35,11 @@ struct ClosingRow {
 }
 
 /// @title The ghost ledger: sessions and ratings
-abstract contract GhostSessions is GhostMoney {
+abstract contract GhostSessions is GhostMoney, Hashing {
     struct Life {
-        bytes32 termsHash;
         uint40 until; // unix seconds: when the clock of a time tariff stopped; 0 = it runs
         Session session;
         Terms terms;
-        PackedTerms packed;
     }
 
     struct Tally {
@@ -54,10 +52,9 @@ abstract contract GhostSessions is GhostMoney {
     mapping(address advisor => Tally) public ratingOf;
 
     /// @dev Somebody drew up terms. Nothing is on the chain yet.
-    function quote(bytes32 id, bytes32 termsHash, Terms calldata terms, PackedTerms calldata packed) external {
+    function quote(bytes32 id, Terms calldata terms) external {
         ids.push(id);
-        Life storage life = lives[id];
-        (life.termsHash, life.terms, life.packed) = (termsHash, terms, packed);
+        lives[id].terms = terms;
     }
 
     // ------------------------------------------------------------------ opening
@@ -149,9 +146,10 @@ abstract contract GhostSessions is GhostMoney {
     }
 
     function _refuseSpelling(Life storage life, OpeningRow calldata row) private view {
-        bytes32 payer = life.packed.payer | bytes32(uint256(row.dirt));
+        PackedTerms memory p = _pack(life.terms);
+        bytes32 payer = p.payer | bytes32(uint256(row.dirt));
         if (row.spelled) payer |= bytes32(bytes20(life.terms.payer));
-        revert TermsNotCanonical(payer, life.packed.advisor);
+        revert TermsNotCanonical(payer, p.advisor);
     }
 
     function _refuseParties(Life storage life, OpeningRow calldata row) private view {
@@ -175,7 +173,7 @@ abstract contract GhostSessions is GhostMoney {
         Session storage s = life.session;
         (s.status, s.deposit, s.openedAt, s.refundsToBalance) = (Status.Open, row.deposit, uint40(time), fromBalance);
         uint256 slot = uint256(row.deposit) << 176 | time << 56 | (fromBalance ? 3 : 1); // as docs/protocol.md has it
-        emit ISessionEscrow.SessionOpened(row.id, life.terms.advisor, life.packed, Slot.wrap(slot));
+        emit ISessionEscrow.SessionOpened(row.id, life.terms.advisor, _pack(life.terms), Slot.wrap(slot));
     }
 
     // ------------------------------------------------------------------ while a session runs

@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {TestUSD} from "../../../contracts/TestUSD.sol";
 import {ISessionEscrow, Settlement, Status, Voucher} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Cast} from "./Cast.sol";
-import {GhostSessions, Reading} from "./GhostSessions.sol";
+import {Reading} from "./GhostSessions.sol";
 import {Nesting, Plot} from "./Nesting.sol";
 import {Mood, Persona, Trigger} from "./Persona.sol";
 import {Act} from "./Stage.sol";
@@ -64,10 +64,9 @@ contract Handler is Surroundings, Nesting {
 
     /// @dev The session ends with a refund: closed by its advisor, or finalized when it is time.
     function _toEnd(uint256 seed, bytes32 id) private returns (Act memory) {
-        GhostSessions.Life memory life = ghost.look(id);
-        if (life.session.status != Status.Closing) return _toClose(seed, id, address(0));
-        uint256 graceEnds = uint256(life.session.closingAt) + life.terms.closeGrace;
-        if (ghost.time() < graceEnds) _jumpTo(graceEnds);
+        if (ghost.status(id) != Status.Closing) return _toClose(seed, id, address(0));
+        uint256 graceEnds = uint256(ghost.session(id).closingAt) + _closeGraceOf(id);
+        if (_now < graceEnds) _jumpTo(graceEnds);
         return _toFinalize(seed, id, address(0));
     }
 
@@ -125,14 +124,14 @@ contract Handler is Surroundings, Nesting {
 
     /// @dev ESC-19: the advisor of whatever is still open settles all that time allows, and closes.
     function _endLife(bytes32 id) private {
-        GhostSessions.Life memory life = ghost.look(id);
-        if (life.session.status != Status.Open && life.session.status != Status.Closing) return;
+        Status status = ghost.status(id);
+        if (status != Status.Open && status != Status.Closing) return;
         uint256 most = ghost.mostUnits(id);
         uint32 units = most > type(uint32).max ? type(uint32).max : uint32(most);
         Act memory a;
-        (a.name, a.by, a.ids) = ("the end: close", life.terms.advisor, _list(id));
-        (Voucher memory voucher, Reading memory reading) = _rightVoucher(id, life.terms.meterKey, units);
-        a.real = abi.encodeCall(escrow.close, (Settlement({terms: life.packed, voucher: voucher})));
+        (a.name, a.by, a.ids) = ("the end: close", _advisorOf(id), _list(id));
+        (Voucher memory voucher, Reading memory reading) = _rightVoucher(id, units);
+        a.real = abi.encodeCall(escrow.close, (Settlement({terms: _packedOf(id), voucher: voucher})));
         a.ghost = abi.encodeCall(ghost.close, (a.by, 0, reading));
         require(_perform(a), "ESC-19: what opened can be settled");
     }

@@ -121,11 +121,11 @@ abstract contract LedgerActs is Stage {
         a.other = _someRecipient(seed, a.account);
         uint256 amount = _someAmount(seed, ghost.balanceOf(a.token, a.account));
         uint256 nonce = ghost.nonces(a.account);
-        uint256 deadline = ghost.time() + _roll(seed, "deadline", 3) * 1 hours; // now is in time
+        uint256 deadline = _now + _roll(seed, "deadline", 3) * 1 hours; // now is in time
         uint256 fault = _roll(seed, "withdrawFor", 30);
         if (fault == 0) nonce += 1;
         if (fault == 1 && nonce != 0) nonce -= 1;
-        if (fault == 2) deadline = ghost.time() - 1;
+        if (fault == 2) deadline = _now - 1;
         Message memory m = _withdrawal(a.account, a.token, amount, a.other, nonce, deadline);
         (bytes memory signature, Pen memory pen) = _sign(seed, m);
         a.real = abi.encodeCall(escrow.withdrawFor, (a.account, a.token, amount, a.other, nonce, deadline, signature));

@@ -44,7 +44,13 @@ abstract contract Nesting is Stage {
         InnerEnd memory expectedEnd = _innerEnd(address(ghost), told);
         bool same = keccak256(abi.encode(end)) == keccak256(abi.encode(expectedEnd));
         if (!dry && !same) revert NestedDisagree(p.inner.name, end, expectedEnd);
-        if (done) _readLogs(p.outer.name, _joined(logs, told));
+        if (done) {
+            _readLogs(
+                p.outer.name,
+                _real(address(escrow), address(p.persona), logs),
+                _real(address(ghost), address(ghost), told)
+            );
+        }
         _look(p.outer);
         _look(p.inner);
         witness.count(p.inner.name, !end.fired ? SKIPPED : end.done ? OK : dry ? bytes4("dry") : bytes4("no"));
@@ -58,10 +64,28 @@ abstract contract Nesting is Stage {
         }
     }
 
-    function _joined(Cheats.Log[] memory a, Cheats.Log[] memory b) private pure returns (Cheats.Log[] memory all) {
-        all = new Cheats.Log[](a.length + b.length);
-        for (uint256 i = 0; i < all.length; ++i) {
-            all[i] = i < a.length ? a[i] : b[i - a.length];
+    /// @dev The recorded logs of one ledger. A recording holds reverted calls too: what lies between the marks that
+    /// `marker` set around a call back that failed is left out.
+    function _real(address ledger, address marker, Cheats.Log[] memory logs)
+        private
+        pure
+        returns (Cheats.Log[] memory some)
+    {
+        some = new Cheats.Log[](logs.length);
+        (uint256 count, uint256 before) = (0, 0);
+        for (uint256 i = 0; i < logs.length; ++i) {
+            bytes32 topic = logs[i].topics[0];
+            if (logs[i].emitter == marker && topic == Persona.Began.selector) {
+                before = count;
+            } else if (logs[i].emitter == marker && topic == Persona.Ended.selector) {
+                (bool done,) = abi.decode(logs[i].data, (bool, bytes32));
+                if (!done) count = before;
+            } else if (logs[i].emitter == ledger) {
+                some[count++] = logs[i];
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(some, count)
         }
     }
 }

@@ -2,10 +2,9 @@
 pragma solidity ^0.8.24;
 
 import {Opening, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
-import {PackedTerms} from "../../../contracts/libraries/Terms.sol";
 import {Authorization} from "../../../contracts/libraries/Tokens.sol";
 import {Grant, Pen} from "./GhostMoney.sol";
-import {GhostSessions, OpeningRow} from "./GhostSessions.sol";
+import {OpeningRow} from "./GhostSessions.sol";
 import {LedgerActs} from "./LedgerActs.sol";
 import {Quotes} from "./Quotes.sol";
 import {Act} from "./Stage.sol";
@@ -47,10 +46,7 @@ abstract contract OpeningActs is LedgerActs, Quotes {
 
     /// @dev Mostly there is enough in the payer's balance; sometimes not.
     function _stockFor(uint256 seed, bytes32 id, uint80 amount) internal {
-        GhostSessions.Life memory life = ghost.look(id);
-        if (_isToken(life.terms.token) && _chance(seed, "stock", 80)) {
-            _stock(life.terms.token, life.terms.payer, amount);
-        }
+        if (_isToken(_tokenOf(id)) && _chance(seed, "stock", 80)) _stock(_tokenOf(id), _payerOf(id), amount);
     }
 
     /// @dev Mostly a new quote, else one that exists, in whatever state.
@@ -61,14 +57,12 @@ abstract contract OpeningActs is LedgerActs, Quotes {
     }
 
     function _depositFor(uint256 seed, bytes32 id) internal view returns (uint80) {
-        GhostSessions.Life memory life = ghost.look(id);
-        // What the first units cost, the connect fee included; more than any of the dice's tariffs asks to open with.
-        uint256 needed = uint256(life.terms.tariff.connectFee) + life.terms.tariff.unitPrice;
-        if (life.terms.tariff.unitPrice == 0) needed += life.terms.tariff.stepPrice;
+        uint256 first = _unitPriceOf(id) == 0 ? _stepPriceOf(id) : _unitPriceOf(id);
+        uint256 needed = _connectFeeOf(id) + first;
         uint256 kind = _roll(seed, "deposit", 30);
         if (kind == 0) return needed == 0 ? 0 : uint80(needed - 1);
         if (kind < 6) return uint80(needed);
-        return uint80(needed + _roll(seed, "beyond", 30 * uint256(_one(life.terms.token))));
+        return uint80(needed + _roll(seed, "beyond", 30 * uint256(_one(_tokenOf(id)))));
     }
 
     /// @dev A row for openBatch, and what every other way to open has in common with it.
@@ -77,26 +71,25 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         view
         returns (Opening memory real, OpeningRow memory row)
     {
-        GhostSessions.Life memory life = ghost.look(id);
-        (row.id, row.deposit, real.deposit, real.terms) = (id, amount, amount, life.packed);
-        if (_chance(seed, "another spelling", 2)) (row.dirt, row.spelled) = _misspell(seed, real.terms, life.terms);
-        (address advisor, address client) = (life.terms.advisor, life.terms.client);
-        bool silent = by == advisor && _chance(seed, "silent advisor", 60);
-        Message memory m = _terms(advisor, id, life.termsHash);
-        (real.advisorSignature, row.advisor) = _signUnless(silent, seed, m);
-        silent = client == life.terms.payer || (by == client && _chance(seed, "silent client", 60));
-        m = _terms(client, id, life.termsHash);
-        (real.clientSignature, row.client) = _signUnless(silent, ~seed, m);
+        (row.id, row.deposit, real.deposit, real.terms) = (id, amount, amount, _packedOf(id));
+        if (_chance(seed, "another spelling", 2)) (row.dirt, row.spelled) = _misspell(seed, real.terms);
+        (address advisor, address client) = (_advisorOf(id), _clientOf(id));
+        if (by != advisor || _chance(seed, "advisor signs", 40)) {
+            (real.advisorSignature, row.advisor) = _sign(seed, _terms(advisor, id));
+        }
+        if (client == _payerOf(id)) return (real, row);
+        if (by != client || _chance(seed, "client signs", 40)) {
+            (real.clientSignature, row.client) = _sign(~seed, _terms(client, id));
+        }
     }
 
     function _toOpen(uint256 seed, address forced, address token) internal returns (Act memory a) {
         bytes32 id = _toBeOpened(seed, forced, token);
-        GhostSessions.Life memory life = ghost.look(id);
         uint80 amount = _depositFor(seed, id);
-        (a.name, a.by, a.ids) = ("open", life.terms.payer, _list(id));
+        (a.name, a.by, a.ids) = ("open", _payerOf(id), _list(id));
         if (forced == address(0) && _chance(seed, "not the payer", 3)) a.by = _oneOf(seed, "by", _accounts);
         a.by = _somebody(a.by);
-        a.value = life.terms.token == COIN ? amount : 0;
+        a.value = _tokenOf(id) == COIN ? amount : 0;
         if (_chance(seed, "wrong value", 3)) a.value += 1;
         (Opening memory real, OpeningRow memory row) = _row(seed, a.by, id, amount);
         a.real = abi.encodeCall(escrow.open, (real.terms, amount, real.advisorSignature, real.clientSignature));
@@ -105,14 +98,13 @@ abstract contract OpeningActs is LedgerActs, Quotes {
 
     function _toOpenWithAuthorization(uint256 seed) internal returns (Act memory a) {
         bytes32 id = _toBeOpened(seed, address(0), _chance(seed, "dollar", 90) ? DOLLAR : ANY_TOKEN);
-        GhostSessions.Life memory life = ghost.look(id);
         uint80 amount = _depositFor(seed, id);
         uint256 who = _roll(seed, "who", 4); // anyone, the advisor, or the client
-        a.by = who == 0 ? life.terms.advisor : who == 1 ? life.terms.client : _oneOf(seed, "by", _accounts);
+        a.by = who == 0 ? _advisorOf(id) : who == 1 ? _clientOf(id) : _oneOf(seed, "by", _accounts);
         (a.name, a.by, a.ids) = ("openWithAuthorization", _somebody(a.by), _list(id));
         (Opening memory real, OpeningRow memory row) = _row(seed, a.by, id, amount);
         (Authorization memory authorization, Grant memory grant) =
-            _authorize(seed >> 1, life.terms.token, life.terms.payer, amount, id);
+            _authorize(seed >> 1, _tokenOf(id), _payerOf(id), amount, id);
         a.real = abi.encodeCall(
             escrow.openWithAuthorization,
             (real.terms, amount, authorization, real.advisorSignature, real.clientSignature)
@@ -126,10 +118,9 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         returns (Opening memory real, OpeningRow memory row)
     {
         (real, row) = _row(seed, by, id, amount);
-        GhostSessions.Life memory life = ghost.look(id);
-        bool silent = by == life.terms.payer && _chance(seed, "silent payer", 80);
-        (real.payerSignature, row.payer) =
-            _signUnless(silent, seed >> 2, _opening(life.terms.payer, life.termsHash, amount));
+        if (by != _payerOf(id) || _chance(seed, "payer signs", 20)) {
+            (real.payerSignature, row.payer) = _sign(seed >> 2, _opening(id, amount));
+        }
     }
 
     function _toOpenFromBalance(uint256 seed, address forced, bytes32 id, uint80 amount)
@@ -137,8 +128,8 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         view
         returns (Act memory a)
     {
-        address payer = ghost.look(id).terms.payer;
-        a.by = forced != address(0) ? forced : _chance(seed, "payer", 40) ? payer : _oneOf(seed, "by", _accounts);
+        a.by = _chance(seed, "payer", 40) ? _payerOf(id) : _oneOf(seed, "by", _accounts);
+        if (forced != address(0)) a.by = forced;
         (a.name, a.by, a.ids) = ("openFromBalance", _somebody(a.by), _list(id));
         (Opening memory real, OpeningRow memory row) = _consentedRow(seed, a.by, id, amount);
         a.real = abi.encodeCall(escrow.openFromBalance, (real));
@@ -150,7 +141,7 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         view
         returns (Act memory a)
     {
-        a.by = _chance(seed, "payer", 30) ? ghost.look(ids[0]).terms.payer : _oneOf(seed, "by", _accounts);
+        a.by = _chance(seed, "payer", 30) ? _payerOf(ids[0]) : _oneOf(seed, "by", _accounts);
         (a.name, a.by, a.ids) = ("openBatch", _somebody(a.by), ids);
         Opening[] memory reals = new Opening[](ids.length);
         OpeningRow[] memory rows = new OpeningRow[](ids.length);
@@ -165,15 +156,13 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         bytes32 id = _roll(seed, "which", 3) == 0 ? _quote(seed, address(0), ANY_TOKEN) : bytes32(0);
         if (id == 0) id = ghost.pick(seed, _chance(seed, "any", 15) ? 0 : 1 << uint256(Status.None));
         if (id == 0) id = _quote(seed, address(0), ANY_TOKEN);
-        GhostSessions.Life memory life = ghost.look(id);
-        address party = _chance(seed, "party", 50) ? life.terms.advisor : life.terms.payer;
+        address party = _chance(seed, "party", 50) ? _advisorOf(id) : _payerOf(id);
         if (_chance(seed, "no party", 5)) party = _oneOf(seed, "anybody", _accounts);
         bool calls = _chance(seed, "calls", 50);
         (a.name, a.by, a.ids) = ("revoke", calls ? party : _oneOf(seed, "by", _accounts), _list(id));
         a.by = _somebody(a.by);
-        (bytes memory signature, Pen memory pen) =
-            _signUnless(calls && _chance(seed, "silent", 80), seed, _revocation(party, id));
-        a.real = abi.encodeCall(escrow.revoke, (life.packed, party, signature));
+        (bytes memory signature, Pen memory pen) = _signOrCall(seed, a.by, _revocation(party, id));
+        a.real = abi.encodeCall(escrow.revoke, (_packedOf(id), party, signature));
         a.ghost = abi.encodeCall(ghost.revoke, (a.by, 0, id, party, pen));
     }
 

@@ -3,14 +3,14 @@ pragma solidity ^0.8.24;
 
 import {Voucher} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Authorization} from "../../../contracts/libraries/Tokens.sol";
-import {Cast} from "./Cast.sol";
+import {Papers} from "./Papers.sol";
 import {Grant, Pen} from "./GhostMoney.sol";
 import {Reading} from "./GhostSessions.sol";
 
 /// @title Dice, and signatures right and wrong
 /// @dev forge's `sign` costs as much time as all the rest of a call. Whoever doesn't need their key to stay secret can
 /// sign with the nonce 1: R is the curve's generator G, and s = z + Gx · key.
-abstract contract Pens is Cast {
+abstract contract Pens is Papers {
     uint256 private constant ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
     uint256 private constant GENERATOR_X = 0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798;
 
@@ -65,21 +65,22 @@ abstract contract Pens is Cast {
 
     // ------------------------------------------------------------------ messages
 
-    function _opening(address payer, bytes32 termsHash, uint80 deposit) internal view returns (Message memory) {
-        return _message(payer, keccak256(abi.encode(OPENING_TYPEHASH, termsHash, deposit)), termsHash);
+    function _opening(bytes32 id, uint80 deposit) internal view returns (Message memory) {
+        bytes32 hash = keccak256(abi.encode(OPENING_TYPEHASH, _termsHashOf(id), deposit));
+        return _message(_payerOf(id), hash, _termsHashOf(id));
     }
 
-    function _terms(address party, bytes32 id, bytes32 termsHash) internal view returns (Message memory) {
-        return _message(party, termsHash, keccak256(abi.encode(LEAVING_TYPEHASH, id)));
+    function _terms(address party, bytes32 id) internal view returns (Message memory) {
+        return _message(party, _termsHashOf(id), keccak256(abi.encode(LEAVING_TYPEHASH, id)));
     }
 
-    function _closing(address advisor, bytes32 id, uint32 units, bytes32 journal, uint40 deadline)
+    function _closing(bytes32 id, uint32 units, bytes32 journal, uint40 deadline)
         internal
         view
         returns (Message memory)
     {
         bytes32 other = keccak256(abi.encode(CLOSING_TYPEHASH, id, uint256(units) + 1, journal, deadline));
-        return _message(advisor, keccak256(abi.encode(CLOSING_TYPEHASH, id, units, journal, deadline)), other);
+        return _message(_advisorOf(id), keccak256(abi.encode(CLOSING_TYPEHASH, id, units, journal, deadline)), other);
     }
 
     function _leaving(address party, bytes32 id) internal view returns (Message memory) {
@@ -92,19 +93,19 @@ abstract contract Pens is Cast {
         return _message(party, keccak256(abi.encode(REVOCATION_TYPEHASH, id)), other);
     }
 
-    function _topUp(address payer, bytes32 id, uint80 newDeposit) internal view returns (Message memory) {
+    function _topUp(bytes32 id, uint80 newDeposit) internal view returns (Message memory) {
         bytes32 other = keccak256(abi.encode(TOP_UP_TYPEHASH, id, newDeposit ^ 1));
-        return _message(payer, keccak256(abi.encode(TOP_UP_TYPEHASH, id, newDeposit)), other);
+        return _message(_payerOf(id), keccak256(abi.encode(TOP_UP_TYPEHASH, id, newDeposit)), other);
     }
 
-    function _rating(address client, bytes32 id, uint8 score, bytes32 comment) internal view returns (Message memory) {
+    function _rating(bytes32 id, uint8 score, bytes32 comment) internal view returns (Message memory) {
         bytes32 other = keccak256(abi.encode(RATING_TYPEHASH, id, uint256(score) + 1, comment));
-        return _message(client, keccak256(abi.encode(RATING_TYPEHASH, id, score, comment)), other);
+        return _message(_clientOf(id), keccak256(abi.encode(RATING_TYPEHASH, id, score, comment)), other);
     }
 
-    function _answer(address advisor, bytes32 id, bytes32 hash) internal view returns (Message memory) {
+    function _answer(bytes32 id, bytes32 hash) internal view returns (Message memory) {
         bytes32 other = keccak256(abi.encode(LEAVING_TYPEHASH, id));
-        return _message(advisor, keccak256(abi.encode(ANSWER_TYPEHASH, id, hash)), other);
+        return _message(_advisorOf(id), keccak256(abi.encode(ANSWER_TYPEHASH, id, hash)), other);
     }
 
     function _withdrawal(address account, address token, uint256 amount, address to, uint256 nonce, uint256 deadline)
@@ -145,24 +146,24 @@ abstract contract Pens is Cast {
         }
         if (signed == m.digest) pen.by = key == STRANGER_KEY ? STRANGER : _signerFor(m.party);
         else pen.by = ecrecover(m.digest, v, r, s);
-        bool compact = fault > 6 && fault % 4 == 0 && ghost.ownerOf(m.party) == address(0);
+        bool compact = fault > 6 && fault % 4 == 0 && _ownerOf[m.party] == address(0);
         signature = compact
             ? abi.encodePacked(r, s | bytes32(uint256(v - 27) << 255))  // EIP-2098
             : abi.encodePacked(r, s, v);
     }
 
     function _signerFor(address party) private view returns (address) {
-        address owner = ghost.ownerOf(party);
+        address owner = _ownerOf[party];
         return owner == address(0) ? party : owner;
     }
 
-    /// @dev Nothing, if the party calls and gives no signature.
-    function _signUnless(bool silent, uint256 seed, Message memory m)
+    /// @dev Mostly nothing, if the party calls.
+    function _signOrCall(uint256 seed, address by, Message memory m)
         internal
         view
         returns (bytes memory signature, Pen memory pen)
     {
-        if (!silent) return _sign(seed, m);
+        if (by != m.party || _chance(seed, "signs and calls", 20)) return _sign(seed, m);
     }
 
     /// @dev EIP-3009: valid around now, now and then not.
@@ -171,10 +172,9 @@ abstract contract Pens is Cast {
         view
         returns (Authorization memory a, Grant memory g)
     {
-        uint256 time = ghost.time();
         uint256 span = _roll(seed, "span", 50);
-        a.validAfter = span == 0 ? time : time - 1;
-        a.validBefore = span == 1 ? time : time + 1 + _roll(seed, "before", 1 hours);
+        a.validAfter = span == 0 ? _now : _now - 1;
+        a.validBefore = span == 1 ? _now : _now + 1 + _roll(seed, "before", 1 hours);
         bytes32 separator = token == DOLLAR ? DOLLAR_SEPARATOR : SEPARATOR;
         Message memory m = Message({
             party: from,
@@ -198,7 +198,7 @@ abstract contract Pens is Cast {
     // ------------------------------------------------------------------ vouchers
 
     /// @dev A voucher for so many units; now and then one that its meter key did not sign (ESC-3).
-    function _voucher(uint256 seed, bytes32 id, address meterKey, uint32 units)
+    function _voucher(uint256 seed, bytes32 id, uint32 units)
         internal
         view
         returns (Voucher memory voucher, Reading memory r)
@@ -206,7 +206,7 @@ abstract contract Pens is Cast {
         bytes32 journal = bytes32(_roll(seed, "journal", type(uint256).max));
         (r.id, r.units, r.journal, r.pen.given) = (id, units, journal, true);
         uint256 fault = _roll(seed, "voucher", 60);
-        uint256 key = meterKey == METER ? METER_KEY : OTHER_METER_KEY;
+        uint256 key = _meterOf(id) == METER ? METER_KEY : OTHER_METER_KEY;
         bytes32 digest = _voucherDigest(SEPARATOR, id, units, journal);
         bytes32 signed = digest;
         if (fault == 0) key = STRANGER_KEY;
@@ -219,19 +219,15 @@ abstract contract Pens is Cast {
             (v, s) = (27, bytes32(uint256(1 << 255) - 1)); // the highest that fits beside the parity
             r.pen.high = s;
         }
-        r.pen.by = fault == 0 ? STRANGER : meterKey;
+        r.pen.by = fault == 0 ? STRANGER : _meterOf(id);
         if (fault > 0 && fault <= 5) r.pen.by = ecrecover(digest, v, rr, s);
         bytes32 vs = s | bytes32(uint256(v - 27) << 255);
         voucher = Voucher({units: units, journal: journal, r: rr, vs: vs});
     }
 
-    function _rightVoucher(bytes32 id, address meterKey, uint32 units)
-        internal
-        view
-        returns (Voucher memory voucher, Reading memory r)
-    {
-        (r.id, r.units, r.pen.given, r.pen.by) = (id, units, true, meterKey);
-        uint256 key = meterKey == METER ? METER_KEY : OTHER_METER_KEY;
+    function _rightVoucher(bytes32 id, uint32 units) internal view returns (Voucher memory voucher, Reading memory r) {
+        (r.id, r.units, r.pen.given, r.pen.by) = (id, units, true, _meterOf(id));
+        uint256 key = _meterOf(id) == METER ? METER_KEY : OTHER_METER_KEY;
         (uint8 v, bytes32 rr, bytes32 s) = _ink(key, _voucherDigest(SEPARATOR, id, units, 0));
         voucher = Voucher({units: units, journal: 0, r: rr, vs: s | bytes32(uint256(v - 27) << 255)});
     }

@@ -19,7 +19,7 @@ abstract contract Quotes is Stage {
         _price(seed, t);
         uint256 span = _roll(seed, "open before", 10);
         uint256 ahead = span == 0 ? 1 : span == 1 ? 30 days : span < 5 ? 10 minutes : 2 days;
-        t.openBefore = uint40(ghost.time() + ahead);
+        t.openBefore = uint40(_now + ahead);
         span = _roll(seed, "grace", 8);
         t.closeGrace = span == 0 ? 7 days : span < 3 ? 10 minutes : uint24(10 minutes + _roll(seed, "long", 2 hours));
         t.context = bytes32(seed);
@@ -27,7 +27,8 @@ abstract contract Quotes is Stage {
         if (_chance(seed, "senseless", 6)) _spoil(seed, t);
         bytes32 termsHash = _hashOf(t);
         id = _typed(SEPARATOR, termsHash);
-        ghost.quote(id, termsHash, t, _pack(t));
+        _papers[id] = Paper(termsHash, _pack(t));
+        ghost.quote(id, t);
     }
 
     function _someToken(uint256 seed) private view returns (address) {
@@ -80,13 +81,9 @@ abstract contract Quotes is Stage {
 
     /// @dev Other words for the same terms, as long as the hash is the same: what opens has one form only, what is open
     /// already may be spelled in any.
-    function _misspell(uint256 seed, PackedTerms memory p, Terms memory t)
-        internal
-        pure
-        returns (uint16 dirt, bool spelled)
-    {
-        spelled = t.payer == t.client && _chance(seed, "spelled", 50);
-        if (spelled) p.payer |= bytes32(bytes20(t.payer));
+    function _misspell(uint256 seed, PackedTerms memory p) internal pure returns (uint16 dirt, bool spelled) {
+        spelled = bytes20(p.payer) == 0 && _chance(seed, "spelled", 50);
+        if (spelled) p.payer |= bytes32(bytes20(p.client));
         if (spelled && _chance(seed, "clean", 50)) return (0, true);
         dirt = uint16(1 + _roll(seed, "dirt", type(uint16).max));
         p.payer |= bytes32(uint256(dirt));
@@ -102,8 +99,8 @@ abstract contract Quotes is Stage {
         if (kind == 4) (t.feeBps, t.feeRecipient) = (1, address(0));
         if (kind == 5) t.closeGrace = 10 minutes - 1;
         if (kind == 6) t.closeGrace = 7 days + 1;
-        if (kind == 7) t.openBefore = uint40(ghost.time());
-        if (kind == 8) t.openBefore = uint40(ghost.time() + 30 days + 1);
+        if (kind == 7) t.openBefore = uint40(_now);
+        if (kind == 8) t.openBefore = uint40(_now + 30 days + 1);
         if (kind == 9 || kind == 10) (t.tariff.connectFee, t.tariff.unitPrice, t.tariff.stepPrice) = (0, 0, 0);
         if (kind == 10) (t.tariff.includedUnits, t.tariff.stepUnits, t.tariff.maxUnits) = (5, 0, 5);
         if (kind == 11) t.client = address(0);

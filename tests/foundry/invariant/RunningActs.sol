@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-import {Settlement, Status, Voucher} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Settlement, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {Authorization} from "../../../contracts/libraries/Tokens.sol";
 import {Grant, Pen} from "./GhostMoney.sol";
-import {GhostSessions, Reading} from "./GhostSessions.sol";
+import {Reading} from "./GhostSessions.sol";
 import {OpeningActs} from "./OpeningActs.sol";
 import {Act} from "./Stage.sol";
 
@@ -25,10 +25,8 @@ abstract contract RunningActs is OpeningActs {
     function topUpFromBalance(uint256 seed) external lives(seed) {
         bytes32 id = _choose(seed, OPEN);
         uint80 newDeposit = _higherDeposit(seed, id);
-        GhostSessions.Life memory life = ghost.look(id);
-        if (newDeposit > life.session.deposit && life.session.status == Status.Open) {
-            _stockFor(seed, id, newDeposit - life.session.deposit);
-        }
+        (uint80 deposit,) = ghost.sums(id);
+        if (newDeposit > deposit && ghost.status(id) == Status.Open) _stockFor(seed, id, newDeposit - deposit);
         _perform(_toTopUpFromBalance(seed, id, newDeposit));
     }
 
@@ -49,25 +47,24 @@ abstract contract RunningActs is OpeningActs {
     // ------------------------------------------------------------------ topping up
 
     function _higherDeposit(uint256 seed, bytes32 id) internal view returns (uint80) {
-        GhostSessions.Life memory life = ghost.look(id);
-        uint256 deposit = life.session.deposit;
+        (uint256 deposit,) = ghost.sums(id);
         uint256 kind = _roll(seed, "higher", 30);
         if (kind == 0) return uint80(deposit);
         if (kind == 1) return uint80(deposit / 2);
         if (kind == 2) return uint80(deposit + 1);
-        deposit += 1 + _roll(seed, "by so much", 20 * uint256(_one(life.terms.token)));
+        deposit += 1 + _roll(seed, "by so much", 20 * uint256(_one(_tokenOf(id))));
         return deposit > type(uint80).max ? type(uint80).max : uint80(deposit);
     }
 
     function _toTopUp(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
-        GhostSessions.Life memory life = ghost.look(id);
         uint80 newDeposit = _higherDeposit(seed, id);
-        a.by = forced != address(0) ? forced : _somebody(life.terms.payer);
+        a.by = forced != address(0) ? forced : _somebody(_payerOf(id));
         if (forced == address(0) && _chance(seed, "not the payer", 4)) a.by = _oneOf(seed, "by", _accounts);
         (a.name, a.ids) = ("topUp", _list(id));
-        if (life.terms.token == COIN && newDeposit > life.session.deposit) a.value = newDeposit - life.session.deposit;
+        (uint80 deposit,) = ghost.sums(id);
+        if (_tokenOf(id) == COIN && newDeposit > deposit) a.value = newDeposit - deposit;
         if (_chance(seed, "wrong value", 3)) a.value += 1;
-        a.real = abi.encodeCall(escrow.topUp, (life.packed, newDeposit));
+        a.real = abi.encodeCall(escrow.topUp, (_packedOf(id), newDeposit));
         a.ghost = abi.encodeCall(ghost.topUp, (a.by, a.value, id, newDeposit));
     }
 
@@ -75,27 +72,24 @@ abstract contract RunningActs is OpeningActs {
         bytes32 id;
         for (uint256 i = 0; i < 4; ++i) {
             id = _choose(seed ^ (i << 8), OPEN);
-            if (ghost.look(id).terms.token == DOLLAR) break;
+            if (_tokenOf(id) == DOLLAR) break;
         }
-        GhostSessions.Life memory life = ghost.look(id);
         uint80 newDeposit = _higherDeposit(seed, id);
+        (uint80 deposit,) = ghost.sums(id);
         // What will be asked for, or, where that can't be, something.
-        uint256 added = newDeposit > life.session.deposit ? newDeposit - life.session.deposit : 1;
+        uint256 added = newDeposit > deposit ? newDeposit - deposit : 1;
         (Authorization memory authorization, Grant memory grant) =
-            _authorize(seed, life.terms.token, life.terms.payer, added, keccak256(abi.encode(id, newDeposit)));
+            _authorize(seed, _tokenOf(id), _payerOf(id), added, keccak256(abi.encode(id, newDeposit)));
         (a.name, a.by, a.ids) = ("topUpWithAuthorization", _oneOf(seed, "by", _accounts), _list(id));
-        a.real = abi.encodeCall(escrow.topUpWithAuthorization, (life.packed, newDeposit, authorization));
+        a.real = abi.encodeCall(escrow.topUpWithAuthorization, (_packedOf(id), newDeposit, authorization));
         a.ghost = abi.encodeCall(ghost.topUpWithAuthorization, (a.by, 0, id, newDeposit, grant));
     }
 
     function _toTopUpFromBalance(uint256 seed, bytes32 id, uint80 newDeposit) private view returns (Act memory a) {
-        GhostSessions.Life memory life = ghost.look(id);
-        bool calls = _chance(seed, "calls", 40);
-        a.by = _somebody(calls ? life.terms.payer : _oneOf(seed, "by", _accounts));
+        a.by = _somebody(_chance(seed, "calls", 40) ? _payerOf(id) : _oneOf(seed, "by", _accounts));
         (a.name, a.ids) = ("topUpFromBalance", _list(id));
-        (bytes memory signature, Pen memory pen) =
-            _signUnless(calls && _chance(seed, "silent", 80), seed, _topUp(life.terms.payer, id, newDeposit));
-        a.real = abi.encodeCall(escrow.topUpFromBalance, (life.packed, newDeposit, signature));
+        (bytes memory signature, Pen memory pen) = _signOrCall(seed, a.by, _topUp(id, newDeposit));
+        a.real = abi.encodeCall(escrow.topUpFromBalance, (_packedOf(id), newDeposit, signature));
         a.ghost = abi.encodeCall(ghost.topUpFromBalance, (a.by, 0, id, newDeposit, pen));
     }
 
@@ -112,30 +106,27 @@ abstract contract RunningActs is OpeningActs {
         if (kind < 21) return inTime;
         if (kind < 28) return 1;
         if (kind < 40) return 1 + uint32(_roll(seed, "few", inTime < 60 ? inTime : 60));
-        GhostSessions.Life memory life = ghost.look(id);
-        if (kind < 48) return ghost.unitsWorth(id, life.session.deposit, inTime); // the whole deposit, if time allows
-        if (kind < 52) return ghost.unitsWorth(id, life.session.earned, inTime); // nothing new
-        if (kind < 62) return _edge(seed, life);
+        if (kind < 50) return _edge(seed, id);
+        (uint256 deposit, uint256 earned) = ghost.sums(id);
+        if (kind < 58) return ghost.unitsWorth(id, deposit, inTime); // the whole deposit, if time allows
+        if (kind < 62) return ghost.unitsWorth(id, earned, inTime); // nothing new
         // Something new, if time allows.
-        uint256 left = life.session.deposit - life.session.earned;
-        uint256 more = left == 0 ? 1 : 1 + _roll(seed, "more", left / (1 + _roll(seed, "slowly", 20)) + 1);
-        return ghost.unitsWorth(id, uint256(life.session.earned) + more, inTime);
+        uint256 more = 1 + (deposit - earned) / (1 + _roll(seed, "slowly", 20));
+        return ghost.unitsWorth(id, earned + 1 + _roll(seed, "more", more), inTime);
     }
 
-    function _edge(uint256 seed, GhostSessions.Life memory life) private pure returns (uint32) {
+    function _edge(uint256 seed, bytes32 id) private view returns (uint32) {
         uint256 kind = _roll(seed, "edge", 3);
-        uint32 edge = life.terms.tariff.includedUnits;
-        if (kind == 1) edge = life.terms.tariff.stepUnits;
-        if (kind == 2) edge = life.terms.tariff.maxUnits;
+        uint32 edge = _includedUnitsOf(id);
+        if (kind == 1) edge = _stepUnitsOf(id);
+        if (kind == 2) edge = _maxUnitsOf(id);
         return edge + uint32(_roll(seed, "side", 2));
     }
 
     function _someVoucher(uint256 seed, bytes32 id) internal view returns (Settlement memory real, Reading memory row) {
-        GhostSessions.Life memory life = ghost.look(id);
-        real.terms = life.packed;
-        if (_chance(seed, "another spelling", 4)) _misspell(seed, real.terms, life.terms);
-        (Voucher memory voucher, Reading memory reading) = _voucher(seed, id, life.terms.meterKey, _someUnits(seed, id));
-        (real.voucher, row) = (voucher, reading);
+        real.terms = _packedOf(id);
+        if (_chance(seed, "another spelling", 4)) _misspell(seed, real.terms);
+        (real.voucher, row) = _voucher(seed, id, _someUnits(seed, id));
     }
 
     function _toSettle(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {

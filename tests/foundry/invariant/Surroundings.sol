@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-import {ISessionEscrow, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
 import {BlacklistToken, PlainToken} from "../mocks/Tokens.sol";
 import {EndingActs} from "./EndingActs.sol";
-import {GhostSessions} from "./GhostSessions.sol";
+
 import {Mood, Persona} from "./Persona.sol";
 import {Past} from "./Witness.sol";
 import {Act} from "./Stage.sol";
@@ -15,7 +15,7 @@ abstract contract Surroundings is EndingActs {
 
     /// @dev Time jumps: a little, hours, or to an instant that matters to somebody, or the second before or after it.
     function sleep(uint256 seed) external lives(seed) {
-        uint256 time = ghost.time();
+        uint256 time = _now;
         uint256 kind = _roll(seed, "sleep", 20);
         uint256 to = time + 1 + _roll(seed, "minutes", 20 minutes);
         if (kind < 3) to = time + _roll(seed, "hours", 12 hours);
@@ -29,15 +29,14 @@ abstract contract Surroundings is EndingActs {
     /// @dev When grace ends, the window for ratings ends, a quote expires, or the next unit begins.
     function _instant(uint256 seed, uint256 kind) private returns (uint256) {
         uint256 wanted = kind < 14 ? CLOSING : kind < 15 ? CLOSED : kind < 17 ? 1 << uint256(Status.None) : OPEN;
-        GhostSessions.Life memory life = ghost.look(_choose(seed, wanted));
-        Status status = life.session.status;
-        if (status == Status.Closing) return uint256(life.session.closingAt) + life.terms.closeGrace;
-        if (status == Status.Closed) return uint256(life.session.closedAt) + 30 days;
-        if (status == Status.None) return life.terms.openBefore;
-        uint256 unit = life.terms.tariff.unitSeconds;
-        if (status != Status.Open || unit == 0) return ghost.time() + 1;
-        uint256 since = ghost.time() - life.session.openedAt;
-        return life.session.openedAt + (since / unit + 1) * unit;
+        bytes32 id = _choose(seed, wanted);
+        Session memory s = ghost.session(id);
+        if (s.status == Status.Closing) return uint256(s.closingAt) + _closeGraceOf(id);
+        if (s.status == Status.Closed) return uint256(s.closedAt) + 30 days;
+        if (s.status == Status.None) return _openBeforeOf(id);
+        uint256 unit = _unitSecondsOf(id);
+        if (s.status != Status.Open || unit == 0) return _now + 1;
+        return s.openedAt + ((_now - s.openedAt) / unit + 1) * unit;
     }
 
     /// @dev A contract account gets into another mood, mostly a good one.
