@@ -9,7 +9,10 @@ import {Cheats} from "../Base.sol";
 /// @dev It keeps flows, never a running balance: what was earned is added up anew from each session's total, so that it
 /// can't make the mistake that the escrow or the ghost might make on the way.
 contract Books {
+    Cheats private constant CHEATS = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
+
     error UnknownEvent(bytes32 topic);
+    error LogsDisagree(Cheats.Log[] logs, uint256 escrowLog, uint256 ghostLog);
 
     struct Entry {
         Session session;
@@ -27,8 +30,33 @@ contract Books {
     mapping(address token => mapping(address account => int256)) public flows; // of balances, without what was earned
     mapping(address token => int256) public held; // what the escrow should have
 
-    /// @dev Writes one event of the escrow into the books.
-    function read(Cheats.Log calldata log, uint40 time) external {
+    /// @dev Compares what the escrow emitted with what the ghost emitted, and writes it into the books.
+    function read(address escrow, address ghost, uint40 time) external {
+        read(CHEATS.getRecordedLogs(), escrow, ghost, time);
+    }
+
+    function read(Cheats.Log[] memory logs, address escrow, address ghost, uint40 time) public {
+        uint256 told = _next(logs, 0, ghost);
+        for (uint256 i = _next(logs, 0, escrow); i < logs.length; i = _next(logs, i + 1, escrow)) {
+            if (told == logs.length || !_same(logs[i], logs[told])) revert LogsDisagree(logs, i, told);
+            _write(logs[i], time);
+            told = _next(logs, told + 1, ghost);
+        }
+        if (told != logs.length) revert LogsDisagree(logs, logs.length, told);
+    }
+
+    /// @dev Where the next log of `emitter` stands; the number of logs if there is none.
+    function _next(Cheats.Log[] memory logs, uint256 from, address emitter) private pure returns (uint256 i) {
+        i = from;
+        while (i < logs.length && logs[i].emitter != emitter) ++i;
+    }
+
+    function _same(Cheats.Log memory a, Cheats.Log memory b) private pure returns (bool) {
+        return keccak256(abi.encodePacked(a.topics)) == keccak256(abi.encodePacked(b.topics))
+            && keccak256(a.data) == keccak256(b.data);
+    }
+
+    function _write(Cheats.Log memory log, uint40 time) private {
         bytes32 topic = log.topics[0];
         if (topic == ISessionEscrow.Deposited.selector) _deposited(log);
         else if (topic == ISessionEscrow.Withdrawn.selector) _withdrawn(log);
@@ -46,20 +74,20 @@ contract Books {
 
     // ------------------------------------------------------------------ reading events
 
-    function _deposited(Cheats.Log calldata log) private {
+    function _deposited(Cheats.Log memory log) private {
         (, uint256 amount) = abi.decode(log.data, (address, uint256));
         _flow(_account(log.topics[1]), _account(log.topics[2]), int256(amount));
         held[_account(log.topics[1])] += int256(amount);
     }
 
-    function _withdrawn(Cheats.Log calldata log) private {
+    function _withdrawn(Cheats.Log memory log) private {
         (, uint256 amount) = abi.decode(log.data, (address, uint256));
         _flow(_account(log.topics[1]), _account(log.topics[2]), -int256(amount));
         held[_account(log.topics[1])] -= int256(amount);
     }
 
     /// @dev The slot's bits as docs/protocol.md has them.
-    function _opened(Cheats.Log calldata log) private {
+    function _opened(Cheats.Log memory log) private {
         Entry storage e = _entries[log.topics[1]];
         uint256 slot;
         (e.terms, slot) = abi.decode(log.data, (PackedTerms, uint256));
@@ -70,25 +98,25 @@ contract Books {
         _fund(e, e.session.deposit, e.session.refundsToBalance);
     }
 
-    function _toppedUp(Cheats.Log calldata log) private {
+    function _toppedUp(Cheats.Log memory log) private {
         Entry storage e = _entries[log.topics[1]];
         (uint80 deposit, bool fromBalance) = abi.decode(log.data, (uint80, bool));
         _fund(e, deposit - e.session.deposit, fromBalance);
         e.session.deposit = deposit;
     }
 
-    function _settled(Cheats.Log calldata log) private {
+    function _settled(Cheats.Log memory log) private {
         (, uint80 earned,) = abi.decode(log.data, (uint32, uint80, bytes32));
         _entries[log.topics[1]].session.earned = earned;
     }
 
-    function _closeRequested(Cheats.Log calldata log) private {
+    function _closeRequested(Cheats.Log memory log) private {
         Entry storage e = _entries[log.topics[1]];
         uint40 graceEnds = abi.decode(log.data, (uint40));
         (e.session.status, e.session.closingAt) = (Status.Closing, graceEnds - uint24(uint256(e.terms.token)));
     }
 
-    function _closed(Cheats.Log calldata log, uint40 time) private {
+    function _closed(Cheats.Log memory log, uint40 time) private {
         Entry storage e = _entries[log.topics[1]];
         (, uint80 earned,) = abi.decode(log.data, (uint32, uint80, bytes32));
         (e.session.status, e.session.earned) = (Status.Closed, earned);
@@ -98,20 +126,20 @@ contract Books {
         else held[_token(e)] -= refund;
     }
 
-    function _refundCredited(Cheats.Log calldata log) private {
+    function _refundCredited(Cheats.Log memory log) private {
         Entry storage e = _entries[log.topics[1]];
         int256 refund = int256(uint256(abi.decode(log.data, (uint80))));
         _flow(_token(e), _account(log.topics[2]), refund);
         held[_token(e)] += refund;
     }
 
-    function _revoked(Cheats.Log calldata log, uint40 time) private {
+    function _revoked(Cheats.Log memory log, uint40 time) private {
         Entry storage e = _entries[log.topics[1]];
         (e.session.status, e.session.closedAt) = (Status.Revoked, time);
         ids.push(log.topics[1]);
     }
 
-    function _rated(Cheats.Log calldata log) private {
+    function _rated(Cheats.Log memory log) private {
         (uint8 score,) = abi.decode(log.data, (uint8, bytes32));
         _entries[log.topics[1]].session.score = score;
         ratingOf[_account(log.topics[3])].count += 1;

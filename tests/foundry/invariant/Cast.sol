@@ -9,7 +9,6 @@ import {Books} from "./Books.sol";
 import {Ghost} from "./Ghost.sol";
 import {Kind} from "./GhostMoney.sol";
 import {Persona} from "./Persona.sol";
-import {Witness} from "./Witness.sol";
 
 /// @title Who plays, and with which tokens
 abstract contract Cast is Asserts, Hashing {
@@ -24,7 +23,6 @@ abstract contract Cast is Asserts, Hashing {
     ISessionEscrow public immutable escrow;
     Ghost public immutable ghost;
     Books public immutable books;
-    Witness public immutable witness;
 
     address internal immutable DOLLAR; // 6 decimals, EIP-3009
     address internal immutable PLAIN; // 18 decimals
@@ -54,7 +52,6 @@ abstract contract Cast is Asserts, Hashing {
         _now = block.timestamp;
         ghost = new Ghost(address(escrow_), _now);
         books = new Books();
-        witness = new Witness();
         DOLLAR = address(dollar);
         PLAIN = address(new PlainToken());
         SILENT = address(new NoReturnToken());

@@ -9,24 +9,29 @@ import {Act} from "./Stage.sol";
 
 /// @title Acts: closing, leaving, rating and answering
 abstract contract EndingActs is RunningActs {
-    function close(uint256 seed) external lives(seed) {
+    function close(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toClose(seed, _choose(seed, OPEN | CLOSING), address(0)));
     }
 
-    function closeFor(uint256 seed) external lives(seed) {
+    function closeFor(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toCloseFor(seed, _choose(seed, OPEN | CLOSING), address(0)));
     }
 
-    function closeBatch(uint256 seed) external lives(seed) {
+    function closeBatch(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toCloseBatch(seed));
     }
 
-    function requestClose(uint256 seed) external lives(seed) {
+    function requestClose(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toRequestClose(seed, _choose(seed, OPEN), address(0)));
     }
 
     /// @dev ESC-7: often at the very second when grace ends, and at the one before.
-    function finalize(uint256 seed) external lives(seed) {
+    function finalize(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes32 id = _choose(seed, CLOSING);
         if (ghost.status(id) == Status.Open && _chance(seed, "ask first", 50)) {
             _perform(_toRequestClose(seed, id, address(0)));
@@ -39,7 +44,8 @@ abstract contract EndingActs is RunningActs {
         _perform(_toFinalize(seed, id, address(0)));
     }
 
-    function rate(uint256 seed) external lives(seed) {
+    function rate(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes32 id;
         for (uint256 i = 0; i < 3; ++i) {
             id = _choose(seed ^ (i << 8), CLOSED);
@@ -49,7 +55,8 @@ abstract contract EndingActs is RunningActs {
         _perform(_toRate(seed, id, address(0)));
     }
 
-    function answer(uint256 seed) external lives(seed) {
+    function answer(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes32 id;
         Session memory s;
         for (uint256 i = 0; i < 4; ++i) {
@@ -63,7 +70,7 @@ abstract contract EndingActs is RunningActs {
 
     // ------------------------------------------------------------------ closing
 
-    function _toClose(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
+    function _toClose(uint256 seed, bytes32 id, address forced) internal returns (Act memory a) {
         a.by = forced != address(0) ? forced : _somebody(_advisorOf(id));
         if (forced == address(0) && _chance(seed, "not the advisor", 5)) a.by = _oneOf(seed, "by", _accounts);
         (a.name, a.ids) = ("close", _list(id));
@@ -74,7 +81,6 @@ abstract contract EndingActs is RunningActs {
 
     function _closingRow(uint256 seed, address by, bytes32 id)
         private
-        view
         returns (Closing memory real, ClosingRow memory row)
     {
         (Settlement memory settlement, Reading memory reading) = _someVoucher(seed, id);
@@ -86,7 +92,7 @@ abstract contract EndingActs is RunningActs {
         (real.advisorSignature, row.advisor) = _signOrCall(~seed, by, m);
     }
 
-    function _toCloseFor(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
+    function _toCloseFor(uint256 seed, bytes32 id, address forced) internal returns (Act memory a) {
         a.by = _somebody(_chance(seed, "advisor", 15) ? _advisorOf(id) : _oneOf(seed, "by", _accounts));
         if (forced != address(0)) a.by = forced;
         (a.name, a.ids) = ("closeFor", _list(id));

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
+import {Tariff} from "../Base.sol";
 import {GhostMoney} from "./GhostMoney.sol";
 import {GhostSessions} from "./GhostSessions.sol";
 
@@ -48,49 +49,52 @@ contract Ghost is GhostSessions {
         return _fee(lives[id].terms.tariff, units);
     }
 
+    /// @dev What somebody needs to know who holds a meter: the most units that time allows, and the session's two sums.
+    function meterAt(bytes32 id) external view returns (uint256, uint80, uint80) {
+        Session storage s = lives[id].session;
+        return (_mostUnits(lives[id]), s.deposit, s.earned);
+    }
+
     function mostUnits(bytes32 id) external view returns (uint256) {
         return _mostUnits(lives[id]);
     }
 
     /// @dev The smallest number of units that has this fee or a higher one; `most` if none has.
     function unitsWorth(bytes32 id, uint256 fee, uint32 most) external view returns (uint32) {
+        Tariff memory tariff = lives[id].terms.tariff;
         (uint32 low, uint32 high) = (0, most);
-        if (most > 255 && _fee(lives[id].terms.tariff, 255) >= fee) high = 255; // mostly: fewer steps
+        if (most > 63 && _fee(tariff, 63) >= fee) high = 63; // mostly: fewer steps
         while (low < high) {
             uint32 middle = low + (high - low) / 2;
-            if (_fee(lives[id].terms.tariff, middle) >= fee) high = middle;
+            if (_fee(tariff, middle) >= fee) high = middle;
             else low = middle + 1;
         }
         return high;
     }
 
-    /// @dev An id, by chance: one whose status is among `wanted` (bit n: status n) if a few tries find one. Every other
-    /// try looks among the latest. Zero only if there are none at all.
+    /// @dev An id, by chance: one whose status is among `wanted` (bit n: status n) if a few tries find one. Zero only if
+    /// there are none at all.
     function pick(uint256 seed, uint256 wanted) external view returns (bytes32 id) {
-        uint256 length = ids.length;
+        bool runs = wanted != 0 && wanted & ~uint256((1 << uint256(Status.Open)) | (1 << uint256(Status.Closing))) == 0;
+        bytes32[] storage from = runs && running.length != 0 ? running : ids;
+        uint256 length = from.length;
         if (length == 0) return 0;
-        for (uint256 i = 0; i < 10; ++i) {
-            id = ids[_any(seed, i, length)];
+        uint256 random = uint256(keccak256(abi.encode(seed)));
+        for (uint256 i = 0; i < 8; ++i) {
+            id = from[(random >> i * 32 & 0xffffffff) % length];
             if (wanted >> uint256(lives[id].session.status) & 1 == 1) return id;
         }
     }
 
-    /// @dev A running session that `payer` pays for in `token`, opened from their wallet; zero if a few tries find none.
-    function pickPaidBy(uint256 seed, address payer, address token) external view returns (bytes32 id) {
-        uint256 length = ids.length;
-        for (uint256 i = 0; i < 12 && length != 0; ++i) {
-            id = ids[_any(seed, i, length)];
+    /// @dev A running session that `payer` pays for in `token`, opened from their wallet; zero if there is none.
+    function pickPaidBy(uint256 seed, address payer, address token) external view returns (bytes32) {
+        uint256 length = running.length;
+        for (uint256 i = 0; i < length; ++i) {
+            bytes32 id = running[(seed % length + i) % length];
             Life storage life = lives[id];
-            bool running = life.session.status == Status.Open || life.session.status == Status.Closing;
-            bool fits = life.terms.payer == payer && life.terms.token == token && !life.session.refundsToBalance;
-            if (running && fits) return id;
+            if (life.terms.payer != payer || life.terms.token != token || life.session.refundsToBalance) continue;
+            return id;
         }
         return 0;
-    }
-
-    function _any(uint256 seed, uint256 try_, uint256 length) private pure returns (uint256) {
-        uint256 random = uint256(keccak256(abi.encode(seed, try_)));
-        if (try_ % 2 == 0 || length <= 16) return random % length;
-        return length - 1 - random % 16;
     }
 }

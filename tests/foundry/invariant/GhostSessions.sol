@@ -37,6 +37,7 @@ struct ClosingRow {
 /// @title The ghost ledger: sessions and ratings
 abstract contract GhostSessions is GhostMoney, Hashing {
     struct Life {
+        uint32 place; // in `running`
         uint40 until; // unix seconds: when the clock of a time tariff stopped; 0 = it runs
         Session session;
         Terms terms;
@@ -48,6 +49,7 @@ abstract contract GhostSessions is GhostMoney, Hashing {
     }
 
     bytes32[] public ids; // of everything that was ever quoted
+    bytes32[] internal running; // open or closing
     mapping(bytes32 id => Life) internal lives;
     mapping(address advisor => Tally) public ratingOf;
 
@@ -170,6 +172,8 @@ abstract contract GhostSessions is GhostMoney, Hashing {
     }
 
     function _write(Life storage life, OpeningRow calldata row, bool fromBalance) private {
+        life.place = uint32(running.length);
+        running.push(row.id);
         Session storage s = life.session;
         (s.status, s.deposit, s.openedAt, s.refundsToBalance) = (Status.Open, row.deposit, uint40(time), fromBalance);
         uint256 slot = uint256(row.deposit) << 176 | time << 56 | (fromBalance ? 3 : 1); // as docs/protocol.md has it
@@ -310,6 +314,9 @@ abstract contract GhostSessions is GhostMoney, Hashing {
     function _end(Life storage life, bytes32 id, uint80 earned, uint32 units, bytes32 journal) private {
         Session storage s = life.session;
         if (life.until == 0) life.until = uint40(time);
+        bytes32 last = running[running.length - 1];
+        (running[life.place], lives[last].place) = (last, life.place);
+        running.pop();
         (s.status, s.closingAt, s.closedAt) = (Status.Closed, 0, uint40(time));
         _earn(life, earned);
         emit ISessionEscrow.SessionClosed(id, units, earned, journal);
@@ -362,7 +369,7 @@ abstract contract GhostSessions is GhostMoney, Hashing {
     }
 
     /// @dev docs/rules.md: fee(units) = C + p · max(0, min(u, S) − I) + q · max(0, u − S), u = min(units, M).
-    function _fee(Tariff storage a, uint256 units) internal view returns (uint256) {
+    function _fee(Tariff memory a, uint256 units) internal pure returns (uint256) {
         if (units == 0) return 0;
         uint256 infinity = type(uint256).max;
         uint256 cap = a.maxUnits == 0 ? infinity : a.maxUnits;

@@ -19,7 +19,8 @@ contract Handler is Surroundings, Nesting {
 
     /// @dev A contract account is called in the middle of a payment, and calls the escrow itself: before its tokens go in
     /// (the whole act may fail for it), when tokens or coin come out, or when a refund is pushed to it.
-    function reenter(uint256 seed) external lives(seed) {
+    function reenter(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         Plot memory p;
         p.persona = _personas[_roll(seed, "persona", _personas.length)];
         _cheerUp(p.persona);
@@ -99,8 +100,6 @@ contract Handler is Surroundings, Nesting {
 
     /// @dev Whatever happened: all sessions close, everybody gets everything out, and nothing is left but what was sent
     /// by mistake.
-    function idle(uint256) external {}
-
     function endEverything() external {
         for (uint256 i = 0; i < _personas.length; ++i) {
             _cheerUp(_personas[i]);

@@ -9,19 +9,23 @@ import {Act, Stage} from "./Stage.sol";
 /// @dev A function named `_to…` writes a call down, for the escrow and for the ghost. `forced` is who has to make it;
 /// zero: whoever the dice say.
 abstract contract LedgerActs is Stage {
-    function deposit(uint256 seed) external lives(seed) {
+    function deposit(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toDeposit(seed, address(0)));
     }
 
-    function depositWithAuthorization(uint256 seed) external lives(seed) {
+    function depositWithAuthorization(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toDepositWithAuthorization(seed));
     }
 
-    function withdraw(uint256 seed) external lives(seed) {
+    function withdraw(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toWithdraw(seed, address(0)));
     }
 
-    function withdrawFor(uint256 seed) external lives(seed) {
+    function withdrawFor(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toWithdrawFor(seed));
     }
 

@@ -34,7 +34,7 @@ contract LivesTest is Base, Rules {
     /// @dev The end of a life: forge calls this after the last act.
     function afterInvariant() external {
         _rules();
-        bytes memory tally = handler.witness().tally();
+        bytes memory tally = handler.tally();
         handler.endEverything();
         _rules();
         string memory path = CHEATS.envOr("HONORARIUM_TALLY", string(""));
@@ -57,7 +57,7 @@ contract LivesTest is Base, Rules {
 
     /// @dev An act that stands here twice is played twice as often.
     function targetSelectors() external view virtual returns (FuzzSelector[] memory targets) {
-        bytes4[33] memory acts = [
+        bytes4[32] memory acts = [
             handler.deposit.selector,
             handler.depositWithAuthorization.selector,
             handler.withdraw.selector,
@@ -89,7 +89,6 @@ contract LivesTest is Base, Rules {
             handler.donate.selector,
             handler.again.selector,
             handler.strangers.selector,
-            handler.reenter.selector,
             handler.reenter.selector
         ];
         targets = new FuzzSelector[](1);

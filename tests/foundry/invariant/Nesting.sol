@@ -44,16 +44,12 @@ abstract contract Nesting is Stage {
         InnerEnd memory expectedEnd = _innerEnd(address(ghost), told);
         bool same = keccak256(abi.encode(end)) == keccak256(abi.encode(expectedEnd));
         if (!dry && !same) revert NestedDisagree(p.inner.name, end, expectedEnd);
-        if (done) {
-            _readLogs(
-                p.outer.name,
-                _real(address(escrow), address(p.persona), logs),
-                _real(address(ghost), address(ghost), told)
-            );
-        }
+        _count(p.inner.name, !end.fired ? SKIPPED : end.done ? OK : dry ? bytes4("dry") : bytes4("no"));
+        if (!done) return;
+        logs = _joined(_real(address(p.persona), logs), _real(address(ghost), told));
+        books.read(logs, address(escrow), address(ghost), uint40(_now));
         _look(p.outer);
         _look(p.inner);
-        witness.count(p.inner.name, !end.fired ? SKIPPED : end.done ? OK : dry ? bytes4("dry") : bytes4("no"));
     }
 
     /// @dev How the call back ended, by the mark that `who` set behind it.
@@ -64,14 +60,9 @@ abstract contract Nesting is Stage {
         }
     }
 
-    /// @dev The recorded logs of one ledger. A recording holds reverted calls too: what lies between the marks that
-    /// `marker` set around a call back that failed is left out.
-    function _real(address ledger, address marker, Cheats.Log[] memory logs)
-        private
-        pure
-        returns (Cheats.Log[] memory some)
-    {
-        some = new Cheats.Log[](logs.length);
+    /// @dev A recording holds reverted calls too: what lies between the marks that `marker` set around a call back that
+    /// failed is left out.
+    function _real(address marker, Cheats.Log[] memory logs) private pure returns (Cheats.Log[] memory some) {
         (uint256 count, uint256 before) = (0, 0);
         for (uint256 i = 0; i < logs.length; ++i) {
             bytes32 topic = logs[i].topics[0];
@@ -80,12 +71,20 @@ abstract contract Nesting is Stage {
             } else if (logs[i].emitter == marker && topic == Persona.Ended.selector) {
                 (bool done,) = abi.decode(logs[i].data, (bool, bytes32));
                 if (!done) count = before;
-            } else if (logs[i].emitter == ledger) {
-                some[count++] = logs[i];
+            } else {
+                logs[count++] = logs[i];
             }
         }
+        some = logs;
         assembly ("memory-safe") {
             mstore(some, count)
+        }
+    }
+
+    function _joined(Cheats.Log[] memory a, Cheats.Log[] memory b) private pure returns (Cheats.Log[] memory all) {
+        all = new Cheats.Log[](a.length + b.length);
+        for (uint256 i = 0; i < all.length; ++i) {
+            all[i] = i < a.length ? a[i] : b[i - a.length];
         }
     }
 }

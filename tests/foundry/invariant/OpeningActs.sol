@@ -11,22 +11,26 @@ import {Act} from "./Stage.sol";
 
 /// @title Acts: opening and revoking
 abstract contract OpeningActs is LedgerActs, Quotes {
-    function open(uint256 seed) external lives(seed) {
+    function open(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toOpen(seed, address(0), ANY_TOKEN));
     }
 
-    function openWithAuthorization(uint256 seed) external lives(seed) {
+    function openWithAuthorization(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toOpenWithAuthorization(seed));
     }
 
-    function openFromBalance(uint256 seed) external lives(seed) {
+    function openFromBalance(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes32 id = _toBeOpened(seed, address(0), ANY_TOKEN);
         uint80 amount = _depositFor(seed, id);
         _stockFor(seed, id, amount);
         _perform(_toOpenFromBalance(seed, address(0), id, amount));
     }
 
-    function openBatch(uint256 seed) external lives(seed) {
+    function openBatch(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         uint256 rows = 1 + _roll(seed, "rows", 4);
         bytes32[] memory ids = new bytes32[](rows);
         uint80[] memory amounts = new uint80[](rows);
@@ -40,7 +44,8 @@ abstract contract OpeningActs is LedgerActs, Quotes {
         _perform(_toOpenBatch(seed, ids, amounts));
     }
 
-    function revoke(uint256 seed) external lives(seed) {
+    function revoke(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toRevoke(seed));
     }
 

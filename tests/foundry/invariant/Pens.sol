@@ -29,12 +29,12 @@ abstract contract Pens is Papers {
     bytes32 private immutable OPENING_TYPEHASH =
         keccak256(abi.encodePacked("Opening(Terms terms,uint80 deposit)", TARIFF_TYPE, TERMS_TYPE));
 
-    /// @dev What somebody is asked to sign, and two things that they might have signed instead.
+    /// @dev What somebody is asked to sign, and what they might have signed instead.
     struct Message {
         address party;
-        bytes32 digest;
-        bytes32 foreign; // the same for another chain
-        bytes32 other; // another message about the same session
+        bytes32 separator;
+        bytes32 hash;
+        bytes32 other; // hash of another message about the same thing
     }
 
     constructor() {
@@ -119,12 +119,7 @@ abstract contract Pens is Papers {
     }
 
     function _message(address party, bytes32 hash, bytes32 other) private view returns (Message memory) {
-        return Message({
-            party: party,
-            digest: _typed(SEPARATOR, hash),
-            foreign: _typed(FOREIGN_SEPARATOR, hash),
-            other: _typed(SEPARATOR, other)
-        });
+        return Message({party: party, separator: SEPARATOR, hash: hash, other: other});
     }
 
     // ------------------------------------------------------------------ signatures of parties
@@ -137,15 +132,18 @@ abstract contract Pens is Papers {
         pen.given = true;
         if (fault == 1) return (new bytes(65), pen);
         if (fault == 2) return (new bytes(33), pen);
-        bytes32 signed = fault == 3 ? m.foreign : fault == 4 ? m.other : m.digest;
+        bytes32 digest = _typed(m.separator, m.hash);
+        bytes32 signed = digest;
+        if (fault == 3) signed = _typed(FOREIGN_SEPARATOR, m.hash);
+        if (fault == 4) signed = _typed(m.separator, m.other);
         if (fault == 5) key = STRANGER_KEY;
         (uint8 v, bytes32 r, bytes32 s) = _ink(key, signed);
         if (fault == 6) {
             (v, s) = (55 - v, bytes32(ORDER - uint256(s)));
             pen.high = s;
         }
-        if (signed == m.digest) pen.by = key == STRANGER_KEY ? STRANGER : _signerFor(m.party);
-        else pen.by = ecrecover(m.digest, v, r, s);
+        if (signed == digest) pen.by = key == STRANGER_KEY ? STRANGER : _signerFor(m.party);
+        else pen.by = ecrecover(digest, v, r, s);
         bool compact = fault > 6 && fault % 4 == 0 && _ownerOf[m.party] == address(0);
         signature = compact
             ? abi.encodePacked(r, s | bytes32(uint256(v - 27) << 255))  // EIP-2098
@@ -175,12 +173,11 @@ abstract contract Pens is Papers {
         uint256 span = _roll(seed, "span", 50);
         a.validAfter = span == 0 ? _now : _now - 1;
         a.validBefore = span == 1 ? _now : _now + 1 + _roll(seed, "before", 1 hours);
-        bytes32 separator = token == DOLLAR ? DOLLAR_SEPARATOR : SEPARATOR;
         Message memory m = Message({
             party: from,
-            digest: _typed(separator, _authorization(from, amount, nonce, a)),
-            foreign: _typed(FOREIGN_SEPARATOR, _authorization(from, amount, nonce, a)),
-            other: _typed(separator, _authorization(from, amount + 1, nonce, a))
+            separator: token == DOLLAR ? DOLLAR_SEPARATOR : SEPARATOR,
+            hash: _authorization(from, amount, nonce, a),
+            other: _authorization(from, amount + 1, nonce, a)
         });
         (g.validAfter, g.validBefore) = (a.validAfter, a.validBefore);
         (a.signature, g.pen) = _sign(seed, m);

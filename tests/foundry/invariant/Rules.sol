@@ -8,7 +8,6 @@ import {Books} from "./Books.sol";
 import {Ghost} from "./Ghost.sol";
 
 import {Handler} from "./Handler.sol";
-import {Witness} from "./Witness.sol";
 
 /// @title The rules that can be seen from outside at any time
 /// @dev The others are asserted at the act; README.md says which and where.
@@ -16,14 +15,14 @@ abstract contract Rules is Asserts {
     ISessionEscrow private _escrow;
     Ghost private _ghost;
     Books private _books;
-    Witness private _witness;
+    Handler private _handler;
     address[] private _tokens;
     address[] private _accounts;
     bytes32 private _code;
 
     function _watch(Handler handler) internal {
         (_escrow, _ghost) = (handler.escrow(), handler.ghost());
-        (_books, _witness) = (handler.books(), handler.witness());
+        (_books, _handler) = (handler.books(), handler);
         (_tokens, _accounts) = (handler.tokens(), handler.accounts());
         _code = address(_escrow).codehash;
     }
@@ -89,10 +88,10 @@ abstract contract Rules is Asserts {
     }
 
     function _ESC6_ESC12_what_is_over_stays_as_it_was(bytes32 id, Session memory s) private view {
-        (uint80 earned, uint8 status, bytes32 frozen) = _witness.seen(id);
+        (uint80 earned, uint8 status, bytes32 frozen) = _handler.seen(id);
         if (s.earned < earned) revert Differs("ESC-2: earned, and what it was", s.earned, earned);
         if (uint8(s.status) < status) revert Differs("ESC-6: status, and what it was", uint8(s.status), status);
-        if (frozen != 0) _equal(_witness.freeze(s), frozen, "ESC-6, ESC-12: what is over, and what it was");
+        if (frozen != 0) _equal(_handler.freeze(s), frozen, "ESC-6, ESC-12: what is over, and what it was");
     }
 
     function _ESC10_tallies_are_the_sums_of_scores(address advisor, uint256 scores, uint256 sum) private view {

@@ -14,15 +14,20 @@ abstract contract RunningActs is OpeningActs {
     uint256 internal constant CLOSING = 1 << uint256(Status.Closing);
     uint256 internal constant CLOSED = 1 << uint256(Status.Closed);
 
-    function topUp(uint256 seed) external lives(seed) {
+    mapping(bytes32 id => uint32) private _metered; // the most units of any voucher so far, mostly
+
+    function topUp(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toTopUp(seed, _choose(seed, OPEN), address(0)));
     }
 
-    function topUpWithAuthorization(uint256 seed) external lives(seed) {
+    function topUpWithAuthorization(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toTopUpWithAuthorization(seed));
     }
 
-    function topUpFromBalance(uint256 seed) external lives(seed) {
+    function topUpFromBalance(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes32 id = _choose(seed, OPEN);
         uint80 newDeposit = _higherDeposit(seed, id);
         (uint80 deposit,) = ghost.sums(id);
@@ -30,11 +35,13 @@ abstract contract RunningActs is OpeningActs {
         _perform(_toTopUpFromBalance(seed, id, newDeposit));
     }
 
-    function settle(uint256 seed) external lives(seed) {
+    function settle(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toSettle(seed, _choose(seed, OPEN | CLOSING), address(0)));
     }
 
-    function settleBatch(uint256 seed) external lives(seed) {
+    function settleBatch(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         _perform(_toSettleBatch(seed, address(0)));
     }
 
@@ -97,22 +104,20 @@ abstract contract RunningActs is OpeningActs {
 
     /// @dev Few and many, stale and new, to the edge of time, deposit, step and cap, and one beyond.
     function _someUnits(uint256 seed, bytes32 id) internal view returns (uint32) {
-        uint256 most = ghost.mostUnits(id);
-        uint32 inTime = most > type(uint32).max ? type(uint32).max : uint32(most);
         uint256 kind = _roll(seed, "units", 100);
         if (kind < 3) return 0;
         if (kind < 6) return type(uint32).max;
-        if (kind < 11) return inTime == type(uint32).max ? inTime : inTime + 1;
-        if (kind < 21) return inTime;
-        if (kind < 28) return 1;
-        if (kind < 40) return 1 + uint32(_roll(seed, "few", inTime < 60 ? inTime : 60));
-        if (kind < 50) return _edge(seed, id);
-        (uint256 deposit, uint256 earned) = ghost.sums(id);
-        if (kind < 58) return ghost.unitsWorth(id, deposit, inTime); // the whole deposit, if time allows
-        if (kind < 62) return ghost.unitsWorth(id, earned, inTime); // nothing new
-        // Something new, if time allows.
-        uint256 more = 1 + (deposit - earned) / (1 + _roll(seed, "slowly", 20));
-        return ghost.unitsWorth(id, earned + 1 + _roll(seed, "more", more), inTime);
+        if (kind < 12) return 1 + uint32(_roll(seed, "few", 5));
+        if (kind < 22) return _edge(seed, id);
+        (uint256 most, uint256 deposit, uint256 earned) = ghost.meterAt(id);
+        uint32 inTime = most > type(uint32).max ? type(uint32).max : uint32(most);
+        if (kind < 27) return inTime == type(uint32).max ? inTime : inTime + 1;
+        if (kind < 37) return inTime;
+        if (kind < 45) return ghost.unitsWorth(id, deposit, inTime); // the whole deposit, if time allows
+        if (kind < 49) return ghost.unitsWorth(id, earned, inTime); // nothing new
+        if (kind < 59) return 1 + uint32(_roll(seed, "many", inTime < 60 ? inTime : 60));
+        uint32 units = _metered[id] + 1 + uint32(_roll(seed, "more", 4)); // something new
+        return units < inTime ? units : inTime;
     }
 
     function _edge(uint256 seed, bytes32 id) private view returns (uint32) {
@@ -123,13 +128,15 @@ abstract contract RunningActs is OpeningActs {
         return edge + uint32(_roll(seed, "side", 2));
     }
 
-    function _someVoucher(uint256 seed, bytes32 id) internal view returns (Settlement memory real, Reading memory row) {
+    function _someVoucher(uint256 seed, bytes32 id) internal returns (Settlement memory real, Reading memory row) {
         real.terms = _packedOf(id);
         if (_chance(seed, "another spelling", 4)) _misspell(seed, real.terms);
-        (real.voucher, row) = _voucher(seed, id, _someUnits(seed, id));
+        uint32 units = _someUnits(seed, id);
+        if (units > _metered[id] && units < 1_000) _metered[id] = units;
+        (real.voucher, row) = _voucher(seed, id, units);
     }
 
-    function _toSettle(uint256 seed, bytes32 id, address forced) internal view returns (Act memory a) {
+    function _toSettle(uint256 seed, bytes32 id, address forced) internal returns (Act memory a) {
         (a.name, a.ids) = ("settle", _list(id));
         a.by = forced == address(0) ? _oneOf(seed, "by", _accounts) : forced;
         (Settlement memory real, Reading memory row) = _someVoucher(seed, id);

@@ -2,9 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {Session, Status} from "../../../contracts/interfaces/ISessionEscrow.sol";
-import {Cheats} from "../Base.sol";
 import {Pens} from "./Pens.sol";
-import {Past} from "./Witness.sol";
+import {Witness} from "./Witness.sol";
 
 /// @dev One call of the escrow, and the same call as the ghost takes it.
 struct Act {
@@ -20,20 +19,20 @@ struct Act {
 }
 
 /// @title Where acts are performed: on the escrow and on the ghost, which must agree in everything
-abstract contract Stage is Pens {
+abstract contract Stage is Pens, Witness {
     /// @dev The escrow did one thing, and the ghost another. Each answer is what was returned, or reverted with.
     error Disagree(bytes32 act, bool escrowDid, bytes escrowAnswered, bool ghostDid, bytes ghostAnswered);
-    error LogsDisagree(bytes32 act, uint256 escrowLogs, uint256 ghostLogs, uint256 firstDifference);
 
     bytes4 internal constant OK = 0;
     bytes4 internal constant SKIPPED = bytes4("skip");
     uint256 private constant BLOCK_GAS = 30_000_000;
 
-    /// @dev Time goes on a little between most calls.
-    modifier lives(uint256 seed) {
+    /// @dev Four dice, because forge likes some numbers too much: one would often fall the same. Time goes on a little
+    /// between most calls.
+    function _wake(uint256[4] calldata dice) internal returns (uint256 seed) {
+        seed = uint256(keccak256(abi.encode(dice)));
         if (_chance(seed, "tick", 50)) _jumpTo(_now + 1 + _roll(seed, "seconds", 90));
         else CHEATS.warp(_now);
-        _;
     }
 
     function _jumpTo(uint256 time) internal {
@@ -50,12 +49,11 @@ abstract contract Stage is Pens {
         (done, answer) = _call(a);
         (bool should, bytes memory expected) = address(ghost).call(a.ghost);
         _agree(a, done, answer, should, expected);
-        if (done) {
-            Cheats.Log[] memory logs = CHEATS.getRecordedLogs();
-            _readLogs(a.name, _of(address(escrow), logs), _of(address(ghost), logs));
-        }
+        if (!done) return false; // and nothing can have changed
+        books.read(address(escrow), address(ghost), uint40(_now));
         _look(a);
-        if (done && _chance(uint256(keccak256(a.real)), "remember", 6)) _remember(a);
+        uint256 random = uint256(keccak256(a.real));
+        if (_chance(random, "remember", 6)) _remember(random, Past(a.by, a.value, a.ghost, a.real, a.ids));
     }
 
     function _call(Act memory a) internal returns (bool done, bytes memory answer) {
@@ -68,40 +66,7 @@ abstract contract Stage is Pens {
         if (done != should || keccak256(answer) != keccak256(expected)) {
             revert Disagree(a.name, done, answer, should, expected);
         }
-        witness.count(a.name, done ? OK : bytes4(answer));
-    }
-
-    function _remember(Act memory a) private {
-        uint256 random = uint256(keccak256(a.ghost));
-        witness.remember(random, Past(a.by, a.value, a.ghost, a.real, a.ids));
-    }
-
-    // ------------------------------------------------------------------ events
-
-    /// @dev The escrow emitted what the ghost emitted; then the books read it.
-    function _readLogs(bytes32 name, Cheats.Log[] memory real, Cheats.Log[] memory told) internal {
-        for (uint256 i = 0; i < real.length || i < told.length; ++i) {
-            bool same = i < real.length && i < told.length && _same(real[i], told[i]);
-            if (!same) revert LogsDisagree(name, real.length, told.length, i);
-            books.read(real[i], uint40(_now));
-        }
-    }
-
-    /// @dev The recorded logs of one contract.
-    function _of(address emitter, Cheats.Log[] memory logs) private pure returns (Cheats.Log[] memory some) {
-        some = new Cheats.Log[](logs.length);
-        uint256 count;
-        for (uint256 i = 0; i < logs.length; ++i) {
-            if (logs[i].emitter == emitter) some[count++] = logs[i];
-        }
-        assembly ("memory-safe") {
-            mstore(some, count)
-        }
-    }
-
-    function _same(Cheats.Log memory a, Cheats.Log memory b) private pure returns (bool) {
-        return keccak256(abi.encodePacked(a.topics)) == keccak256(abi.encodePacked(b.topics))
-            && keccak256(a.data) == keccak256(b.data);
+        _count(a.name, done ? OK : bytes4(answer));
     }
 
     // ------------------------------------------------------------------ looking at what became of it
@@ -122,9 +87,9 @@ abstract contract Stage is Pens {
         (, bytes memory told) = address(ghost).staticcall(abi.encodeCall(ghost.session, (id)));
         _equal(real, told, "a session's slot (ESC-2, 4, 6, 7, 10, 12)");
         Session memory s = abi.decode(real, (Session));
-        if (s.status == Status.None || s.status == Status.Revoked) return _neverBack(id, s);
-        _lookAtParties(_tokenOf(id), _payerOf(id), _advisorOf(id), _platformOf(id));
         _neverBack(id, s);
+        if (s.status == Status.None || s.status == Status.Revoked) return;
+        _lookAtParties(_tokenOf(id), _payerOf(id), _advisorOf(id), _platformOf(id));
     }
 
     function _lookAtParties(address token, address payer, address advisor, address platform) private view {
@@ -135,18 +100,6 @@ abstract contract Stage is Pens {
         _equal(escrow.balanceOf(token, platform), ofPlatform, "the platform's balance (ESC-4, 15)");
         _equal(_held(token, payer), payerHas, "the payer's wallet (ESC-7, 8)");
         _equal(_held(token, address(escrow)), escrowHas, "what the escrow holds (ESC-1)");
-    }
-
-    /// @dev ESC-2 and ESC-6, without the ghost: what was seen before is still there.
-    function _neverBack(bytes32 id, Session memory s) private {
-        (uint80 earned, uint8 status, bytes32 frozen) = witness.seen(id);
-        if (s.earned < earned || s.earned > s.deposit) revert Differs("ESC-2: earned", s.earned, earned);
-        if (uint8(s.status) < status) revert Differs("ESC-6: status", uint8(s.status), status);
-        if (s.earned == earned && uint8(s.status) == status && frozen == 0) return;
-        bool over = s.status == Status.Closed || s.status == Status.Revoked;
-        bytes32 now_ = over ? witness.freeze(s) : bytes32(0);
-        if (frozen == 0) witness.see(id, s.earned, uint8(s.status), now_);
-        else if (now_ != frozen) revert Differs("ESC-6: it was over", uint256(now_), uint256(frozen));
     }
 
     /// @dev Only among those who play: anybody else's wallet the ghost does not know from the beginning.

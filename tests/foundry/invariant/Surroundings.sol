@@ -6,7 +6,6 @@ import {BlacklistToken, PlainToken} from "../mocks/Tokens.sol";
 import {EndingActs} from "./EndingActs.sol";
 
 import {Mood, Persona} from "./Persona.sol";
-import {Past} from "./Witness.sol";
 import {Act} from "./Stage.sol";
 
 /// @title What happens around the escrow: time, moods, blacklists, mistakes, replays, strangers
@@ -14,7 +13,8 @@ abstract contract Surroundings is EndingActs {
     error StrangerHeard(bytes call);
 
     /// @dev Time jumps: a little, hours, or to an instant that matters to somebody, or the second before or after it.
-    function sleep(uint256 seed) external lives(seed) {
+    function sleep(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         uint256 time = _now;
         uint256 kind = _roll(seed, "sleep", 20);
         uint256 to = time + 1 + _roll(seed, "minutes", 20 minutes);
@@ -23,7 +23,7 @@ abstract contract Surroundings is EndingActs {
         // Far ahead only now and then: most quotes and many chances to rate are gone then.
         if (to < time || (to > time + 8 days && !_chance(seed, "far", 10))) to = time + 1;
         _jumpTo(to);
-        witness.count("sleep", to > time + 8 days ? bytes4("far") : kind >= 10 ? bytes4("inst") : OK);
+        _count("sleep", to > time + 8 days ? bytes4("far") : kind >= 10 ? bytes4("inst") : OK);
     }
 
     /// @dev When grace ends, the window for ratings ends, a quote expires, or the next unit begins.
@@ -40,21 +40,23 @@ abstract contract Surroundings is EndingActs {
     }
 
     /// @dev A contract account gets into another mood, mostly a good one.
-    function moods(uint256 seed) external lives(seed) {
+    function moods(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         Persona persona = _personas[_roll(seed, "persona", _personas.length)];
         Mood mood = _chance(seed, "fine", 50) ? Mood.Fine : Mood(_roll(seed, "mood", 6));
         persona.become(mood);
         ghost.feel(address(persona), mood);
-        witness.count("moods", OK);
+        _count("moods", OK);
     }
 
     /// @dev The issuer of a token puts somebody on its list, or takes everybody off. Now and then it is the escrow.
-    function blacklist(uint256 seed) external lives(seed) {
+    function blacklist(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         address account = _chance(seed, "escrow", 8) ? address(escrow) : _oneOf(seed, "account", _accounts);
         bool on = _chance(seed, "on", 45);
         if (!on) _pardon();
         else _blacklist(account, true);
-        witness.count("blacklist", OK);
+        _count("blacklist", OK);
     }
 
     function _pardon() internal {
@@ -70,21 +72,23 @@ abstract contract Surroundings is EndingActs {
     }
 
     /// @dev Somebody sends the escrow something by mistake; coin comes by force, as a mined block's or a dying contract's.
-    function donate(uint256 seed) external lives(seed) {
+    function donate(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         address token = _oneOf(seed, "token", _tokens);
         uint256 amount = 1 + _roll(seed, "amount", _one(token));
         if (token == COIN) CHEATS.deal(address(escrow), address(escrow).balance + amount);
         else PlainToken(token).mint(address(escrow), amount);
         ghost.donate(token, amount);
         _equal(_held(token, address(escrow)), ghost.wallet(token, address(escrow)), "ESC-1: a surplus");
-        witness.count("donate", OK);
+        _count("donate", OK);
     }
 
     /// @dev ESC-6, ESC-14: what succeeded once is sent again, later, by the same or by somebody else.
-    function again(uint256 seed) external lives(seed) {
-        Past memory p = witness.past(_roll(seed, "which", type(uint256).max));
+    function again(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
+        Past memory p = _past(_roll(seed, "which", type(uint256).max));
         if (p.real.length == 0) {
-            witness.count("again", SKIPPED);
+            _count("again", SKIPPED);
             return;
         }
         Act memory a;
@@ -98,7 +102,8 @@ abstract contract Surroundings is EndingActs {
     }
 
     /// @dev ESC-9: there is no function but those of the interface, and coin comes only with them.
-    function strangers(uint256 seed) external lives(seed) {
+    function strangers(uint256[4] calldata dice) external {
+        uint256 seed = _wake(dice);
         bytes memory call = _chance(seed, "nothing", 20)
             ? bytes("")
             : abi.encodePacked(bytes4(bytes32(_roll(seed, "selector", type(uint256).max))), abi.encode(seed, seed));
@@ -119,6 +124,6 @@ abstract contract Surroundings is EndingActs {
         CHEATS.prank(_oneOf(seed, "by", _accounts));
         (bool done,) = address(escrow).call{value: _roll(seed, "value", 2)}(call);
         if (done) revert StrangerHeard(call);
-        witness.count("strangers", OK);
+        _count("strangers", OK);
     }
 }
