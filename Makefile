@@ -31,7 +31,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ forge-test: build  ## the Solidity tests, on the shipped bytecode
 
 unit: setup brownie-env  ## the Python tests
 	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
+
+fuzz: setup  ## random lives, ten million calls long (FUZZ_ARGS="--calls N --jobs N --seed S")
+	@$(BIN)/python scripts/fuzz.py $(FUZZ_ARGS)
 
 prove: setup $(PROVE_READY)  ## proofs for all values at once, into docs/proofs.md
 	@$(BIN)/python scripts/prove.py

@@ -62,9 +62,10 @@ def pack(terms):
         assert width == 256
         return number.to_bytes(32, "big")
 
+    payer = terms["payer"] if terms["payer"] != terms["client"] else "0x0"  # the usual case
     return (
         word(terms["client"], (t["connectFee"], 80), (terms["feeBps"], 16)),
-        word(terms["payer"], (t["unitPrice"], 80), (0, 16)),
+        word(payer, (t["unitPrice"], 80), (0, 16)),
         word(terms["advisor"], (t["stepPrice"], 80), (0, 16)),
         word(
             terms["meterKey"],
