@@ -2,7 +2,7 @@
 
 HonorariumError
 ├── InputError          what was handed in cannot be used
-│   ├── AmountNotExact, FieldNotUsable, BadSignature, WrongSignature
+│   ├── AmountNotExact, TokensDiffer, FieldNotUsable, BadSignature, WrongSignature
 │   └── JournalRefused, JournalChanged
 ├── ContractError       a contract refused: one class for each error that the contracts declare
 │   ├── DepositTooSmall, SessionNotOpen, ...      SessionEscrow and TipJar
@@ -25,6 +25,7 @@ from honorarium.errors.base import (
     InputError,
     JournalChanged,
     JournalRefused,
+    TokensDiffer,
     WrongSignature,
 )
 from honorarium.errors.chain import (
@@ -196,6 +197,7 @@ __all__ = [
     "TermsNotCanonical",
     "TokenCallFailed",
     "TokenWithoutCode",
+    "TokensDiffer",
     "TooManyUnits",
     "TransactionFailed",
     "UnitTooLong",

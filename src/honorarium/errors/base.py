@@ -33,6 +33,16 @@ class AmountNotExact(InputError):
         )
 
 
+class TokensDiffer(InputError):
+    """Amounts of two tokens where one is meant."""
+
+    def __init__(self, expected: str, given: str) -> None:
+        self.expected, self.given = expected, given
+        super().__init__(
+            f"an amount of {given} where {expected} is counted; give the amount in that token"
+        )
+
+
 class FieldNotUsable(InputError):
     """A value that the field of a signed message has no room for, or that is of another kind."""
 
