@@ -1,8 +1,8 @@
 """Amounts of money that know their token.
 
-Money comes in as text or a Decimal of whole tokens (`"1.50"`), as an integer of base units, or as an
-`Amount`; it goes out as an `Amount`. Floats and dust are refused, and amounts of different tokens
-never meet.
+Money comes in as text or a Decimal of whole tokens (`"1.50"`), as an integer of base units, or as
+an `Amount`; it goes out as an `Amount`. Floats and dust are refused, and amounts of different
+tokens never meet.
 """
 
 from __future__ import annotations
