@@ -58,6 +58,7 @@ from honorarium.protocol.refusal import (
 )
 from honorarium.protocol.signed import (
     Quote,
+    SignedAcknowledgement,
     SignedVoucher,
 )
 from honorarium.protocol.slot import Slot, Status
@@ -70,6 +71,7 @@ from honorarium.protocol.terms import (
 from honorarium.protocol.typed_data import (
     Domain,
 )
+from honorarium.protocol.verifier import Verifier
 
 __all__ = [
     "ESCROW_EVENTS",
@@ -102,6 +104,7 @@ __all__ = [
     "SessionOpened",
     "Settled",
     "Signature",
+    "SignedAcknowledgement",
     "SignedVoucher",
     "Slot",
     "Status",
@@ -110,6 +113,7 @@ __all__ = [
     "Tipped",
     "TopUp",
     "ToppedUp",
+    "Verifier",
     "Voucher",
     "Withdrawal",
     "Withdrawn",

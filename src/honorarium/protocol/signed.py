@@ -1,15 +1,17 @@
-"""What travels between client and advisor: a quote one way, vouchers the other."""
+"""What travels between client and advisor: quotes, vouchers, countersignatures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from honorarium.errors import WrongSignature
 from honorarium.ids import Hash, SessionId
 from honorarium.protocol.keys import Key, Signature, recover
-from honorarium.protocol.messages import Voucher
+from honorarium.protocol.messages import Acknowledgement, Voucher
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
+from honorarium.protocol.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,42 @@ class SignedVoucher:
         return cls(voucher.units, voucher.journal, meter.sign(voucher.digest(domain)))
 
     def verify(self, terms: Terms, domain: Domain) -> None:
-        """Raises WrongSignature unless the terms' meter key signed this reading for this escrow."""
-        voucher = Voucher(terms.session_id(domain), self.units, self.journal)
-        signer = recover(voucher.digest(domain), self.signature)
-        if signer != terms.meter_key:
-            raise WrongSignature("voucher", terms.meter_key, signer)
+        """Raises WrongSignature unless the terms' meter key signed this reading for this escrow.
+
+        Raises BadSignature for one that is nobody's, FieldNotUsable for a reading without room.
+        """
+        voucher_verifier(terms, domain).verify(self.units, self.journal, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAcknowledgement:
+    """A reading that the advisor accepted, with the advisor's signature."""
+
+    units: int
+    journal: Hash
+    signature: Signature
+
+    @classmethod
+    def sign(cls, accepted: Acknowledgement, advisor: Key, domain: Domain) -> SignedAcknowledgement:
+        """The advisor's countersignature."""
+        return cls(accepted.units, accepted.journal, advisor.sign(accepted.digest(domain)))
+
+    def verify(self, terms: Terms, domain: Domain) -> None:
+        """Raises WrongSignature unless the terms' advisor accepted this reading for this escrow.
+
+        Raises BadSignature for one that is nobody's, FieldNotUsable for a reading without room.
+        """
+        acknowledgement_verifier(terms, domain).verify(self.units, self.journal, self.signature)
+
+
+# As many sessions as run at once on one service; what falls out is computed again.
+@lru_cache(maxsize=4096)
+def voucher_verifier(terms: Terms, domain: Domain) -> Verifier:
+    """Checks what the terms' meter key signs, session after session at full speed."""
+    return Verifier("Voucher", terms.session_id(domain), terms.meter_key, domain)
+
+
+@lru_cache(maxsize=4096)
+def acknowledgement_verifier(terms: Terms, domain: Domain) -> Verifier:
+    """Checks what the terms' advisor signs."""
+    return Verifier("Acknowledgement", terms.session_id(domain), terms.advisor, domain)
