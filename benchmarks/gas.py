@@ -80,7 +80,7 @@ class Bench:
         manifest = deploy(node, operator, test_token=True)
         self.escrow = Domain(node.chain_id, manifest.address("SessionEscrow"))
         self.jar, token = manifest.address("TipJar"), manifest.address("TestUSD")
-        self.token = calls.token_domain(node, token)
+        self.token = node.read(calls.token_domain(token))
         self.advisor, self.client, self.meter = key("advisor"), key("client"), key("meter")
         self.platform = key("platform")
         self.payers = [key(f"payer {n}") for n in range(60)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,12 @@ import pytest
 
 from honorarium.chain import LocalChain, Manifest, Node, deploy
 from honorarium.protocol.keys import Key
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Outboxes go where they can be left behind."""
+    os.environ["HONORARIUM_STATE"] = str(tmp_path_factory.mktemp("state"))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from honorarium.protocol.messages import (
     Leaving,
     Message,
     Opening,
+    Permit,
     Rating,
     ReceiveWithAuthorization,
     Revocation,
@@ -80,6 +81,9 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Closing: st.builds(Closing, session_ids, uint(32), hashes, times),
     Leaving: st.builds(Leaving, session_ids),
     Opening: st.builds(Opening, terms, amounts),
+    Permit: st.builds(
+        Permit, addresses, addresses, uint(256).map(BaseUnits), uint(256), uint(256).map(UnixTime)
+    ),
     Rating: st.builds(Rating, session_ids, uint(8), hashes),
     ReceiveWithAuthorization: st.builds(
         ReceiveWithAuthorization,

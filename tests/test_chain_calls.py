@@ -183,24 +183,23 @@ def test_what_nobody_used_reads_as_empty(place: Place, node: Node) -> None:
     escrow = place.manifest.address("SessionEscrow")
     token = place.manifest.address("TestUSD")
     nobody = Key.generate().address
-    found = calls.session(node, escrow, SessionId(b"\x07" * 32))
+    found = node.read(calls.session(escrow, SessionId(b"\x07" * 32)))
     assert found.status is Status.NONE
     assert (found.deposit, found.earned, found.opened_at, found.score) == (0, 0, 0, 0)
-    assert calls.balance_of(node, escrow, token, nobody) == 0
-    assert calls.nonce_of(node, escrow, nobody) == 0
-    assert (calls.rating_of(node, escrow, nobody).count) == 0
-    assert calls.token_balance(node, token, nobody) == 0
-    assert calls.token_balance(node, ZERO_ADDRESS, nobody) == 0
+    assert node.read(calls.balance_of(escrow, token, nobody)) == 0
+    assert node.read(calls.nonce_of(escrow, nobody)) == 0
+    assert (node.read(calls.rating_of(escrow, nobody)).count) == 0
+    assert node.read(calls.token_balance(token, nobody)) == 0
+    assert node.balance(nobody) == 0
 
 
 def test_the_tokens_domain_and_decimals_are_read_from_it(place: Place, node: Node) -> None:
     token = place.manifest.address("TestUSD")
-    domain = calls.token_domain(node, token)
+    domain = node.read(calls.token_domain(token))
     assert (domain.name, domain.version) == ("Test USD", "1")
     assert (domain.chain_id, domain.contract) == (node.chain_id, token)
-    assert calls.token_separator(node, token) == domain.separator
-    assert calls.token_decimals(node, token) == 6
-    assert calls.token_decimals(node, ZERO_ADDRESS) == 18
+    assert node.read(calls.token_separator(token)) == domain.separator
+    assert node.read(calls.token_decimals(token)) == 6
 
 
 def test_an_answer_of_another_length_is_no_session() -> None:

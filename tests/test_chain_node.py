@@ -20,6 +20,7 @@ from honorarium.errors import (
     UnknownContractError,
 )
 from honorarium.ids import ZERO_ADDRESS, SessionId
+from honorarium.protocol import Domain
 from honorarium.protocol.keys import Key
 from honorarium.units import UnixTime
 from sample_terms import Parties, terms_of
@@ -75,13 +76,13 @@ def test_a_contracts_refusal_arrives_as_the_exception_of_its_name(place: Place, 
     terms = terms_of(parties, place.manifest.address("TestUSD"), 0)
     with pytest.raises(SessionNotOpen) as caught:
         node.call(escrow, calls.finalize(terms))
-    assert caught.value.session_id == terms.session_id(calls.domain(node, escrow))
+    assert caught.value.session_id == terms.session_id(Domain(node.chain_id, escrow))
 
 
 def test_a_refusal_in_a_batch_is_raised_too(place: Place, node: Node) -> None:
     token = place.manifest.address("TestUSD")
     with pytest.raises(UnknownContractError, match="without a reason"):
-        node.calls([(token, calls.session_call(SessionId(bytes(32))))] * 3)
+        node.calls([(token, calls.session(token, SessionId(bytes(32))).data)] * 3)
 
 
 def test_an_address_without_code_answers_nothing(node: Node) -> None:

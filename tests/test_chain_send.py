@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import Place
-from honorarium.chain import Node, Sender, calls, reason_of, receipts
+from honorarium.chain import Fees, Node, Sender, SignedTransaction, calls, reason_of, receipts
 from honorarium.chain.node import from_hex, to_hex
-from honorarium.chain.send import SignedTransaction
 from honorarium.errors import (
     ERC20InsufficientBalance,
     FateUnknown,
@@ -76,7 +75,7 @@ def test_a_sender_counts_anew_when_somebody_else_used_its_nonce(
 ) -> None:
     sender.transact(SOMEBODY, b"", value=1)
     with Node(place.chain.url) as other:
-        Sender(other, sender._key).transact(SOMEBODY, b"", value=2)
+        Sender(other, sender.signer).transact(SOMEBODY, b"", value=2)
     assert sender.transact(SOMEBODY, b"", value=3).ok
     assert sender.transact(SOMEBODY, b"", value=4).ok
 
@@ -101,7 +100,7 @@ def test_an_account_without_coin_is_refused_by_the_node_and_can_go_on_later(
 
 
 def test_a_transaction_that_nobody_has_seen_has_an_unknown_fate(node: Node) -> None:
-    sender = Sender(node, Key.generate(), patience=0.1)
+    sender = Sender(node, Key.generate(), fees=Fees(patience=0.1))
     with pytest.raises(FateUnknown) as caught:
         sender.receipt(Hash(b"\x01" * 32))
     assert caught.value.tx_hash == b"\x01" * 32

@@ -212,11 +212,11 @@ def test_the_deployed_token_and_escrow_work(place: Place, node: Node) -> None:
     token, escrow = place.manifest.address("TestUSD"), place.manifest.address("SessionEscrow")
     key = place.key("payer")
     sender = Sender(node, key)
-    before = calls.balance_of(node, escrow, token, key.address)
+    before = node.read(calls.balance_of(escrow, token, key.address))
     sender.transact(token, calls.mint(key.address, 70))
     sender.transact(token, calls.approve(escrow, 70))
     sender.transact(escrow, calls.deposit(token, key.address, 70))
-    assert calls.balance_of(node, escrow, token, key.address) == before + 70
+    assert node.read(calls.balance_of(escrow, token, key.address)) == before + 70
 
 
 def test_a_manifest_is_read_as_it_was_written(anvil: Place, tmp_path: Path) -> None:

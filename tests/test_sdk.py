@@ -56,7 +56,7 @@ class Pair:
 
     def held(self, session: OpenSession) -> calls.Session:
         contracts = self.contracts
-        return calls.session(contracts.node, contracts.escrow.contract, session.id)
+        return contracts.node.read(calls.session(contracts.escrow.contract, session.id))
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def pair(place: Place) -> Iterator[Pair]:
 
 def test_a_session_pays_the_advisor_and_refunds_the_rest(pair: Pair) -> None:
     node, token = pair.contracts.node, pair.contracts.default_token()
-    before = calls.token_balance(node, token, pair.client.address)
+    before = node.read(calls.token_balance(token, pair.client.address))
     owed = pair.advisor.balance(token)
     session = pair.open()
     session.meter.answer(session.opened_at)
     now = pair.wait(150)
     earned = pair.advisor.close(session.terms, session.meter.read(now))
-    assert earned.earned == 3 * PRICE
-    assert pair.advisor.balance(token) == owed + 3 * PRICE
-    assert calls.token_balance(node, token, pair.client.address) == before - 3 * PRICE
+    assert earned.earned.base_units == 3 * PRICE
+    assert pair.advisor.balance(token) - owed == earned.earned
+    assert node.read(calls.token_balance(token, pair.client.address)) == before - 3 * PRICE
     assert pair.held(session).status is Status.CLOSED
 
 
@@ -89,7 +89,7 @@ def test_the_chains_own_coin_pays_as_tokens_do(pair: Pair) -> None:
     session.meter.answer(session.opened_at)
     owed = pair.advisor.balance(ZERO_ADDRESS)
     pair.advisor.close(session.terms, session.meter.read(pair.wait(30)))
-    assert pair.advisor.balance(ZERO_ADDRESS) == owed + PRICE
+    assert (pair.advisor.balance(ZERO_ADDRESS) - owed).base_units == PRICE
     pair.client.tip(session, 77)
     pair.advisor.withdraw(ZERO_ADDRESS, PRICE)
     assert pair.advisor.balance(ZERO_ADDRESS) == owed
@@ -114,7 +114,7 @@ def test_an_advisor_settles_after_the_client_left_what_was_advised_before(pair: 
     reading = session.meter.read(pair.wait(100))
     pair.client.leave(session)
     pair.wait(300)
-    assert pair.advisor.settle(session.terms, reading).earned == 2 * PRICE
+    assert int(pair.advisor.settle(session, reading).earned) == 2 * PRICE
 
 
 def test_a_top_up_raises_the_deposit_and_the_meter_follows(pair: Pair) -> None:
@@ -130,7 +130,10 @@ def test_a_top_up_raises_the_deposit_and_the_meter_follows(pair: Pair) -> None:
 
 def test_a_quote_opens_once_and_a_revoked_one_never(pair: Pair) -> None:
     quote = pair.quote()
-    pair.client.open(quote)
+    session, held = pair.client.open(quote), pair.client.wallet()
+    assert pair.client.open(quote).id == session.id  # the same session, paid once
+    assert pair.client.wallet() == held
+    pair.advisor.close(session)
     with pytest.raises(SessionExists):
         pair.client.open(quote)
     revoked = pair.quote()
@@ -148,12 +151,12 @@ def test_a_quote_of_somebody_else_is_refused_before_any_money_moves(pair: Pair) 
 
 def test_a_quote_for_another_meter_is_refused_before_any_money_moves(pair: Pair) -> None:
     node, token = pair.contracts.node, pair.contracts.default_token()
-    before = calls.token_balance(node, token, pair.client.address)
+    before = node.read(calls.token_balance(token, pair.client.address))
     tariff = Tariff.per_minute(PRICE, max_units=10)
     quote = pair.advisor.quote(pair.client.address, Key.generate().address, tariff)
     with pytest.raises(WrongMeterKey):
         pair.client.open(quote)
-    assert calls.token_balance(node, token, pair.client.address) == before
+    assert node.read(calls.token_balance(token, pair.client.address)) == before
 
 
 def test_a_deposit_below_the_first_unit_is_refused_with_both_numbers(pair: Pair) -> None:

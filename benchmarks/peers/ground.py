@@ -138,7 +138,7 @@ class Ground:
 
     def wallet(self, who: Key) -> Purse:
         token = self.bench.token.contract
-        return lambda: calls.token_balance(self.node, token, who.address)
+        return lambda: self.node.read(calls.token_balance(token, who.address))
 
 
 @contextmanager

@@ -63,11 +63,13 @@ def _closed(ground: Ground, terms: Terms) -> Step:
     b = ground.bench
     ground.session_passes()
     gas = b.act(b.advisor, calls.close(terms, b.reading(terms, MINUTES)))
-    session = calls.session(ground.node, b.escrow.contract, terms.session_id(b.escrow))
+    session = ground.node.read(calls.session(b.escrow.contract, terms.session_id(b.escrow)))
     is_over(session.status, Status.CLOSED)
     return Step("stop", "advisor", "close", gas)
 
 
 def _balance(ground: Ground, who: Key) -> Purse:
     b = ground.bench
-    return lambda: calls.balance_of(ground.node, b.escrow.contract, b.token.contract, who.address)
+    return lambda: ground.node.read(
+        calls.balance_of(b.escrow.contract, b.token.contract, who.address)
+    )

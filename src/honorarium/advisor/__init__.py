@@ -1,5 +1,5 @@
 """The advisor's side: quotes and earnings."""
 
-from honorarium.advisor.advisor import Advisor, Earned
+from honorarium.advisor.advisor import Advisor, AsyncAdvisor, Earned
 
-__all__ = ["Advisor", "Earned"]
+__all__ = ["Advisor", "AsyncAdvisor", "Earned"]

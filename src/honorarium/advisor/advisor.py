@@ -1,42 +1,54 @@
-"""The advisor: quotes, settles, closes, answers, withdraws."""
+"""The advisor: quotes, settles, closes, answers, withdraws.
+
+`Advisor` blocks, `AsyncAdvisor` is for asyncio; both do the same by the same code.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from honorarium.chain import Contracts, Receipt, calls, read_events
-from honorarium.errors import SessionNotOpen
-from honorarium.ids import ZERO_ADDRESS, Address, Hash
-from honorarium.protocol.events import SessionClosed, Settled
-from honorarium.protocol.keys import Key
+from honorarium.chain import calls
+from honorarium.chain.account import HOUR, Account, Agreed, AsyncAccount, Relayable, terms_of
+from honorarium.chain.calls import ClosingRow, Settlement, Tally
+from honorarium.chain.contracts import Contracts, read_events
+from honorarium.chain.send import Fees, Receipt
+from honorarium.chain.wire import blocking
+from honorarium.errors import ContractError, SessionNotOpen
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
+from honorarium.money import Amount
+from honorarium.protocol.events import RowSkipped, SessionClosed, Settled
+from honorarium.protocol.messages import Answer, Closing, Revocation
 from honorarium.protocol.signed import Quote, SignedVoucher
+from honorarium.protocol.signer import Signer, sign_terms
 from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
-from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
+from honorarium.units import Bps, Seconds, UnixTime
 
-HOUR = 3600
+ROWS_AT_ONCE: Final = 50
+"""So many sessions one transaction settles or closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """What a settlement or a closing brought. `earned` is the session's whole fee, base units."""
+    """What a settlement or a closing brought. `earned` is the session's whole fee so far, the
+    platform's share included.
+    """
 
     units: int
-    earned: BaseUnits
+    earned: Amount
     tx_hash: Hash
     gas_used: int
 
 
-class Advisor:
+class AsyncAdvisor(AsyncAccount):
     """Somebody who advises, and earns."""
 
-    def __init__(self, contracts: Contracts, key: Key) -> None:
-        self._contracts, self._key = contracts, key
-        self._sender = contracts.sender(key)
-        self.address: Address = key.address
+    # ------------------------------------------------------------------ quotes
 
-    def quote(
+    async def quote(
         self,
         client: Address,
         meter_key: Address,
@@ -49,71 +61,177 @@ class Advisor:
         holds: int = HOUR,
         close_grace: int = HOUR,
         context: Hash | None = None,
+        salt: int = 0,
     ) -> Quote:
         """Terms for this client, signed.
 
         `token` None: the chain's test token; zero: its coin. `payer` None: the client. The offer
         `holds` so many seconds from the latest block on; who leaves waits `close_grace` seconds.
-        `context` commits to what else was agreed; None: 32 random bytes.
+        `context` commits to what else was agreed; None: 32 random bytes. `salt` makes terms differ
+        that are else the same. Raises FieldNotUsable for a value that a field has no room for.
         """
         terms = Terms(
             client=client,
             payer=payer or client,
             advisor=self.address,
             meter_key=meter_key,
-            token=self._contracts.default_token() if token is None else token,
+            token=self._token(token),
             tariff=tariff,
             fee_bps=Bps(platform_bps),
             fee_recipient=platform,
-            open_before=UnixTime(self._contracts.now() + holds),
+            open_before=UnixTime(await self.contracts.now() + holds),
             close_grace=Seconds(close_grace),
             context=context or Hash(secrets.token_bytes(32)),
-            salt=0,
+            salt=salt,
         )
-        return Quote.sign(terms, self._key, self._contracts.escrow)
+        escrow = self.contracts.escrow
+        return Quote(terms, await self._aside(lambda: sign_terms(self.signer, terms, escrow)))
 
-    def revoke(self, terms: Terms) -> None:
+    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> Receipt:
         """Makes sure that a quote is never opened. Raises SessionExists if it was."""
-        self._act(calls.revoke(terms, self.address))
+        return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
 
-    def settle(self, terms: Terms, voucher: SignedVoucher) -> Earned:
+    async def sign_revocation(self, quote: Agreed) -> Relayable:
+        """As `revoke`, for anybody to send."""
+        terms = terms_of(quote)
+        signature = await self._sign(Revocation(terms.session_id(self.contracts.escrow)))
+        return self._relayable("revoke", calls.revoke(terms, self.address, signature))
+
+    # ------------------------------------------------------------------ earning
+
+    async def settle(
+        self, session: Agreed, voucher: SignedVoucher, *, idempotency_key: str | None = None
+    ) -> Earned:
         """Takes what a voucher proves; the session goes on.
 
         Raises StaleVoucher, TooManyUnits, WrongSigner, SessionNotOpen.
         """
-        return self._earned(terms, self._act(calls.settle(terms, voucher)))
+        terms = terms_of(session)
+        receipt = await self._act(calls.settle(terms, voucher), 0, idempotency_key)
+        return await self._earned(terms, receipt)
 
-    def close(self, terms: Terms, voucher: SignedVoucher | None = None) -> Earned:
+    async def settle_all(self, rows: Sequence[Settlement]) -> list[Earned | ContractError]:
+        """Settles many sessions, 50 per transaction: what each row brought, or why it was skipped,
+        in the order of the rows. A bad row holds nobody up.
+        """
+        results: list[Earned | ContractError] = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            receipt = await self._act(calls.settle_batch(part), 0, None)
+            results += await self._results([row.terms for row in part], receipt)
+        return results
+
+    async def close(
+        self,
+        session: Agreed,
+        voucher: SignedVoucher | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Earned:
         """Takes what the last voucher proves, if there is one, and gives back the rest.
 
         Raises TooManyUnits, WrongSigner, SessionNotOpen.
         """
-        return self._earned(terms, self._act(calls.close(terms, voucher)))
+        terms = terms_of(session)
+        receipt = await self._act(calls.close(terms, voucher), 0, idempotency_key)
+        return await self._earned(terms, receipt)
 
-    def answer(self, terms: Terms, answer_hash: Hash) -> None:
-        """Answers a rating, once. Raises NotRated, AlreadyAnswered."""
-        self._act(calls.answer(terms, answer_hash))
+    async def sign_closing(
+        self, session: Agreed, voucher: SignedVoucher | None = None, *, valid_for: int = HOUR
+    ) -> ClosingRow:
+        """The advisor's consent to close on exactly this voucher, within `valid_for` seconds.
 
-    def balance(self, token: Address) -> BaseUnits:
-        """What the escrow owes the advisor, in base units."""
-        return BaseUnits(self._contracts.balance(token, self.address))
-
-    def withdraw(
-        self, token: Address, amount: int | None = None, to: Address | None = None
-    ) -> None:
-        """Pays out `amount` base units (None: everything) to `to` (None: the own wallet).
-
-        Raises BalanceTooSmall, ZeroAmount, PaymentFailed.
+        Anybody may send it then: as a row of `close_all`.
         """
-        amount = self.balance(token) if amount is None else amount
-        self._act(calls.withdraw(token, amount, to or self.address))
+        terms = terms_of(session)
+        units, journal = (voucher.units, voucher.journal) if voucher else (0, ZERO_HASH)
+        deadline = UnixTime(await self.contracts.now() + valid_for)
+        session_id = terms.session_id(self.contracts.escrow)
+        signature = await self._sign(Closing(session_id, units, journal, deadline))
+        return ClosingRow(terms, voucher, deadline, signature)
 
-    def _act(self, data: bytes) -> Receipt:
-        return self._sender.transact(self._contracts.escrow.contract, data)
+    async def close_all(self, rows: Sequence[ClosingRow]) -> list[Earned | ContractError]:
+        """Closes many sessions, 50 per transaction; results as of `settle_all`."""
+        results: list[Earned | ContractError] = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[start : start + ROWS_AT_ONCE]
+            receipt = await self._act(calls.close_batch(part), 0, None)
+            results += await self._results([row.terms for row in part], receipt)
+        return results
 
-    def _earned(self, terms: Terms, receipt: Receipt) -> Earned:
-        session_id = terms.session_id(self._contracts.escrow)
-        for event in read_events(receipt, self._contracts.escrow.contract):
-            if isinstance(event, SessionClosed | Settled) and event.session_id == session_id:
-                return Earned(event.units, event.earned, receipt.tx_hash, receipt.gas_used)
-        raise SessionNotOpen(session_id)
+    # ------------------------------------------------------------------ afterwards
+
+    async def answer(
+        self, session: Agreed, answer_hash: Hash, *, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Answers a rating, once. Raises NotRated, AlreadyAnswered."""
+        return await self._act(calls.answer(terms_of(session), answer_hash), 0, idempotency_key)
+
+    async def sign_answer(self, session: Agreed, answer_hash: Hash) -> Relayable:
+        """As `answer`, for anybody to send."""
+        terms = terms_of(session)
+        message = Answer(terms.session_id(self.contracts.escrow), answer_hash)
+        signature = await self._sign(message)
+        return self._relayable("answer", calls.answer(terms, answer_hash, signature))
+
+    async def rating(self) -> Tally:
+        """How often this advisor was rated, and the sum of the scores."""
+        return await self.contracts.rating(self.address)
+
+    # ------------------------------------------------------------------ within
+
+    async def _earned(self, terms: Terms, receipt: Receipt) -> Earned:
+        (result,) = await self._results([terms], receipt)
+        if isinstance(result, ContractError):
+            raise result
+        return result
+
+    async def _results(
+        self, terms: Sequence[Terms], receipt: Receipt
+    ) -> list[Earned | ContractError]:
+        """What the log of one transaction says of each of these sessions."""
+        escrow = self.contracts.escrow
+        events = read_events(receipt, escrow.contract)
+        skipped = {event.row: event.reason for event in events if isinstance(event, RowSkipped)}
+        brought = [event for event in events if isinstance(event, Settled | SessionClosed)]
+        results: list[Earned | ContractError] = []
+        for row, each in enumerate(terms):
+            if row in skipped:
+                results.append(skipped[row])
+                continue
+            session_id = each.session_id(escrow)
+            event = next((e for e in brought if e.session_id == session_id), None)
+            if event is None:
+                raise SessionNotOpen(session_id)
+            brought.remove(event)
+            token = await self.contracts.token(each.token)
+            earned = token.amount(event.earned)
+            results.append(Earned(event.units, earned, receipt.tx_hash, receipt.gas_used))
+        return results
+
+
+class Advisor(Account):
+    """As AsyncAdvisor, for programs without an event loop."""
+
+    core: AsyncAdvisor
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        signer: Signer,
+        *,
+        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.core = AsyncAdvisor(contracts.core, signer, fees=fees)
+
+    quote = blocking(AsyncAdvisor.quote)
+    revoke = blocking(AsyncAdvisor.revoke)
+    sign_revocation = blocking(AsyncAdvisor.sign_revocation)
+    settle = blocking(AsyncAdvisor.settle)
+    settle_all = blocking(AsyncAdvisor.settle_all)
+    close = blocking(AsyncAdvisor.close)
+    sign_closing = blocking(AsyncAdvisor.sign_closing)
+    close_all = blocking(AsyncAdvisor.close_all)
+    answer = blocking(AsyncAdvisor.answer)
+    sign_answer = blocking(AsyncAdvisor.sign_answer)
+    rating = blocking(AsyncAdvisor.rating)

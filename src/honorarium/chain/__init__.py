@@ -5,6 +5,13 @@ contracts.
 """
 
 from honorarium.chain import calls
+from honorarium.chain.account import (
+    Account,
+    AsyncAccount,
+    Payment,
+    PaymentNotPossible,
+    Relayable,
+)
 from honorarium.chain.calls import (
     Authorization,
     CallNotEncodable,
@@ -15,15 +22,22 @@ from honorarium.chain.calls import (
     Status,
     Tally,
 )
-from honorarium.chain.contracts import Contracts, read_events
+from honorarium.chain.contracts import (
+    AsyncContracts,
+    Contracts,
+    TokenWithoutDomain,
+    read_events,
+)
 from honorarium.chain.deploy import (
     Deployed,
     DeployerMissing,
     Manifest,
     ManifestUnreadable,
     attach,
+    attach_async,
     deploy,
     find,
+    find_async,
     verify,
 )
 from honorarium.chain.local import (
@@ -41,19 +55,28 @@ from honorarium.chain.logs import (
     UnreadableLog,
     block_times,
     collect,
+    collect_async,
     raw_logs,
     transactions,
 )
-from honorarium.chain.node import BlockHead, Node
+from honorarium.chain.node import AsyncNode, BlockHead, Node, Query
+from honorarium.chain.outbox import Outbox, OutboxUnusable, SignedTransaction
 from honorarium.chain.send import (
+    AsyncSender,
+    Fees,
     Receipt,
     Sender,
-    SignedTransaction,
     reason_of,
+    reason_of_async,
     receipts,
 )
 
 __all__ = [
+    "Account",
+    "AsyncAccount",
+    "AsyncContracts",
+    "AsyncNode",
+    "AsyncSender",
     "Authorization",
     "BlockHead",
     "CallNotEncodable",
@@ -66,31 +89,43 @@ __all__ = [
     "DirectoryNotOurs",
     "Engine",
     "EngineMissing",
+    "Fees",
     "LocalChain",
     "LogRecord",
     "Manifest",
     "ManifestUnreadable",
     "Node",
     "OpeningRow",
+    "Outbox",
+    "OutboxUnusable",
+    "Payment",
+    "PaymentNotPossible",
+    "Query",
     "RawLog",
     "Receipt",
+    "Relayable",
     "Sender",
     "Session",
     "Settlement",
     "SignedTransaction",
     "Status",
     "Tally",
+    "TokenWithoutDomain",
     "Transaction",
     "UnreadableLog",
     "attach",
+    "attach_async",
     "block_times",
     "calls",
     "collect",
+    "collect_async",
     "deploy",
     "find",
+    "find_async",
     "raw_logs",
     "read_events",
     "reason_of",
+    "reason_of_async",
     "receipts",
     "transactions",
     "verify",

@@ -8,7 +8,7 @@ raises CallNotEncodable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eth_abi.abi import decode
@@ -21,8 +21,9 @@ from honorarium.chain.abi import (
     Settlement,
     encode_call,
 )
-from honorarium.chain.node import Block, Node
+from honorarium.chain.node import Query
 from honorarium.ids import Address, Hash, SessionId
+from honorarium.protocol.keys import Signature
 from honorarium.protocol.signed import SignedVoucher
 from honorarium.protocol.slot import Status
 from honorarium.protocol.terms import Terms
@@ -244,20 +245,25 @@ def transfer(to: Address, amount: int) -> bytes:
     return encode_call("TestUSD", "transfer", to, amount)
 
 
+def permit(
+    owner: Address, spender: Address, amount: int, deadline: int, signature: Signature
+) -> bytes:
+    """Only tokens with EIP-2612 have it."""
+    v = 27 + signature.y_parity
+    values = (owner, spender, amount, deadline, v, signature.r, signature.s)
+    return encode_call("TestUSD", "permit", *values)
+
+
 # ---------------------------------------------------------------------- reading
 
 
-def domain(node: Node, escrow: Address) -> Domain:
-    """Where signatures for this escrow count."""
-    return Domain(node.chain_id, escrow)
-
-
-def session_call(session_id: SessionId) -> bytes:
-    return encode_call("SessionEscrow", "session", session_id)
+def session(escrow: Address, session_id: SessionId) -> Query[Session]:
+    """A session as the escrow holds it."""
+    return Query(escrow, encode_call("SessionEscrow", "session", session_id), decode_session)
 
 
 def decode_session(data: bytes) -> Session:
-    """The answer to `session_call`. Raises ValueError if it is none."""
+    """The answer to `session`. Raises ValueError if it is none."""
     if len(data) != 9 * 32:
         raise ValueError(f"a session is answered in 9 words, not {len(data)} bytes")
     word = [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)]
@@ -274,76 +280,86 @@ def decode_session(data: bytes) -> Session:
     )
 
 
-def session(node: Node, escrow: Address, session_id: SessionId, block: Block = "latest") -> Session:
-    return decode_session(node.call(escrow, session_call(session_id), block))
+def session_id_of(escrow: Address, terms: Terms) -> Query[SessionId]:
+    return Query(escrow, encode_call("SessionEscrow", "sessionIdOf", terms), SessionId)
 
 
-def sessions(
-    node: Node, escrow: Address, session_ids: Iterable[SessionId], block: Block = "latest"
-) -> list[Session]:
-    """Many sessions, in batches."""
-    return [
-        decode_session(found)
-        for found in node.calls(((escrow, session_call(each)) for each in session_ids), block)
-    ]
+def fee_of(escrow: Address, terms: Terms, units: int) -> Query[BaseUnits]:
+    return Query(escrow, encode_call("SessionEscrow", "feeOf", terms, units), _amount)
 
 
-def session_id_of(node: Node, escrow: Address, terms: Terms) -> SessionId:
-    return SessionId(node.call(escrow, encode_call("SessionEscrow", "sessionIdOf", terms)))
+def balance_of(escrow: Address, token: Address, account: Address) -> Query[BaseUnits]:
+    """What the escrow owes `account`, beside sessions."""
+    return Query(escrow, encode_call("SessionEscrow", "balanceOf", token, account), _amount)
 
 
-def fee_of(node: Node, escrow: Address, terms: Terms, units: int) -> BaseUnits:
-    return BaseUnits(
-        _number(node.call(escrow, encode_call("SessionEscrow", "feeOf", terms, units)))
+def nonce_of(escrow: Address, account: Address) -> Query[int]:
+    """The number that the account's next signed withdrawal carries."""
+    return Query(escrow, encode_call("SessionEscrow", "nonces", account), _number)
+
+
+def rating_of(escrow: Address, advisor: Address) -> Query[Tally]:
+    return Query(
+        escrow,
+        encode_call("SessionEscrow", "ratingOf", advisor),
+        lambda data: Tally(_number(data[:32]), _number(data[32:])),
     )
 
 
-def balance_of(
-    node: Node, escrow: Address, token: Address, account: Address, block: Block = "latest"
-) -> BaseUnits:
-    """What the escrow owes `account`, beside sessions."""
-    data = encode_call("SessionEscrow", "balanceOf", token, account)
-    return BaseUnits(_number(node.call(escrow, data, block)))
+def token_balance(token: Address, account: Address) -> Query[BaseUnits]:
+    """A wallet's tokens. The chain's own coin is no contract: `Node.balance` tells it."""
+    return Query(token, encode_call("TestUSD", "balanceOf", account), _amount)
 
 
-def nonce_of(node: Node, escrow: Address, account: Address, block: Block = "latest") -> int:
-    """The number that the account's next signed withdrawal carries."""
-    return _number(node.call(escrow, encode_call("SessionEscrow", "nonces", account), block))
+def token_allowance(token: Address, owner: Address, spender: Address) -> Query[BaseUnits]:
+    """What `spender` may still take out of the owner's wallet."""
+    return Query(token, encode_call("TestUSD", "allowance", owner, spender), _amount)
 
 
-def rating_of(node: Node, escrow: Address, advisor: Address, block: Block = "latest") -> Tally:
-    data = node.call(escrow, encode_call("SessionEscrow", "ratingOf", advisor), block)
-    return Tally(_number(data[:32]), _number(data[32:]))
+def token_decimals(token: Address) -> Query[int]:
+    return Query(token, encode_call("TestUSD", "decimals"), _number)
 
 
-def token_balance(
-    node: Node, token: Address, account: Address, block: Block = "latest"
-) -> BaseUnits:
-    """A wallet's tokens; of the chain's own coin if `token` is zero."""
-    if not any(token):
-        return node.balance(account, block)
-    return BaseUnits(_number(node.call(token, encode_call("TestUSD", "balanceOf", account), block)))
+def token_symbol(token: Address) -> Query[str]:
+    """The token's name for people. Old tokens answer 32 bytes instead of a string."""
+    return Query(token, encode_call("TestUSD", "symbol"), _symbol)
 
 
-def token_decimals(node: Node, token: Address) -> int:
-    """How many decimals a token has; the chain's own coin has 18."""
-    return _number(node.call(token, encode_call("TestUSD", "decimals"))) if any(token) else 18
+def token_nonce(token: Address, owner: Address) -> Query[int]:
+    """The number that the owner's next permit carries (EIP-2612)."""
+    return Query(token, encode_call("TestUSD", "nonces", owner), _number)
 
 
-def token_domain(node: Node, token: Address) -> Domain:
+def token_domain(token: Address) -> Query[Domain]:
     """Where signatures for this token count, as it says itself (EIP-5267)."""
-    data = node.call(token, encode_call("TestUSD", "eip712Domain"))
-    types = ("bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]")
-    _, name, version, chain_id, contract, _, _ = decode(types, data)
-    return Domain(chain_id, Address(bytes.fromhex(contract[2:])), name, version)
+    return Query(token, encode_call("TestUSD", "eip712Domain"), _domain)
 
 
-def token_separator(node: Node, token: Address) -> bytes:
+def token_separator(token: Address) -> Query[bytes]:
     """The token's EIP-712 domain separator, 32 bytes (EIP-2612)."""
-    return node.call(token, encode_call("TestUSD", "DOMAIN_SEPARATOR"))
+    return Query(token, encode_call("TestUSD", "DOMAIN_SEPARATOR"), bytes)
 
 
 def _number(data: bytes) -> int:
     if len(data) != 32:
         raise ValueError(f"a number is answered in 32 bytes, not {len(data)}")
     return int.from_bytes(data, "big")
+
+
+def _amount(data: bytes) -> BaseUnits:
+    return BaseUnits(_number(data))
+
+
+def _symbol(data: bytes) -> str:
+    if len(data) == 32:
+        text = data.rstrip(b"\0")
+    else:
+        (text,) = decode(("bytes",), data)
+    # It is anybody's text: only what can be shown in a line, and not much of it.
+    return "".join(c for c in text.decode(errors="replace") if c.isprintable())[:16] or "?"
+
+
+def _domain(data: bytes) -> Domain:
+    types = ("bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]")
+    _, name, version, chain_id, contract, _, _ = decode(types, data)
+    return Domain(chain_id, Address(bytes.fromhex(contract[2:])), name, version)

@@ -19,8 +19,9 @@ from eth_utils.address import to_checksum_address
 
 from honorarium.artifacts import CONTRACTS, ContractName, artifact
 from honorarium.chain import calls
-from honorarium.chain.node import Node, from_hex, to_hex
+from honorarium.chain.node import AsyncNode, Node, from_hex, to_hex
 from honorarium.chain.send import Sender
+from honorarium.chain.wire import drive
 from honorarium.errors import (
     ChainError,
     ChainReset,
@@ -174,23 +175,32 @@ def deploy(node: Node, key: Key, *, test_token: bool) -> Manifest:
     sender = Sender(node, key)
     _bring_up_deployer(sender)
     found = {name: node.code(address_on_every_chain(name)) for name in names}
-    blocks = [_first_block(node, address_on_every_chain(name)) for name in names if found[name]]
+    blocks = [
+        drive(_first_block(node.core, address_on_every_chain(name)))
+        for name in names
+        if found[name]
+    ]
     for name in names:
         if not found[name]:
             receipt = sender.transact(DEPLOYER, SALT + artifact(name).bytecode)
             blocks.append(receipt.block)
-    return replace(_manifest(node, names), block=min(blocks))
+    return replace(drive(_manifest(node.core, names)), block=min(blocks))
 
 
-def find(node: Node) -> Manifest:
+async def find_async(node: AsyncNode) -> Manifest:
     """The deployment on a chain of which no manifest is at hand.
 
     Raises NoDeployment if the contracts are not where CREATE2 puts them, NotOurCode if they differ.
     """
-    there = tuple(name for name in CONTRACTS if node.code(address_on_every_chain(name)))
+    there = [name for name in CONTRACTS if await node.code(address_on_every_chain(name))]
     if not {"SessionEscrow", "TipJar"} <= set(there):
-        raise NoDeployment(node.chain_id)
-    return _manifest(node, there)
+        raise NoDeployment(await node.chain_id())
+    return await _manifest(node, tuple(there))
+
+
+def find(node: Node) -> Manifest:
+    """As `find_async`, for programs without an event loop."""
+    return drive(find_async(node.core))
 
 
 def wanted(test_token: bool) -> tuple[ContractName, ...]:
@@ -198,13 +208,13 @@ def wanted(test_token: bool) -> tuple[ContractName, ...]:
     return tuple(name for name in CONTRACTS if test_token or name != "TestUSD")
 
 
-def _manifest(node: Node, names: tuple[ContractName, ...]) -> Manifest:
+async def _manifest(node: AsyncNode, names: tuple[ContractName, ...]) -> Manifest:
     contracts: dict[str, Deployed] = {}
     for name in names:
         address = address_on_every_chain(name)
-        contracts[name] = Deployed(address, Hash(keccak(_our_code(node, name, address))))
-    block = min(_first_block(node, one.address) for one in contracts.values())
-    return Manifest(node.chain_id, node.genesis_hash, block, contracts)
+        contracts[name] = Deployed(address, Hash(keccak(await _our_code(node, name, address))))
+    block = min([await _first_block(node, one.address) for one in contracts.values()])
+    return Manifest(await node.chain_id(), await node.genesis_hash(), block, contracts)
 
 
 def _bring_up_deployer(sender: Sender) -> None:
@@ -226,13 +236,13 @@ def _bring_up_deployer(sender: Sender) -> None:
         raise DeployerMissing(node.chain_id, "its transaction left other code there")
 
 
-def _first_block(node: Node, address: Address) -> BlockNumber:
+async def _first_block(node: AsyncNode, address: Address) -> BlockNumber:
     """The block that brought the code; 0 if the node kept no old states to tell it."""
-    low, high = 0, int(node.block().number)
+    low, high = 0, int((await node.block()).number)
     try:
         while low < high:
             middle = (low + high) // 2
-            if node.code(address, middle):
+            if await node.code(address, middle):
                 high = middle
             else:
                 low = middle + 1
@@ -244,18 +254,24 @@ def _first_block(node: Node, address: Address) -> BlockNumber:
 # ---------------------------------------------------------------------- knowing them again
 
 
-def attach(node: Node, manifest: Manifest) -> None:
+async def attach_async(node: AsyncNode, manifest: Manifest) -> None:
     """Makes sure that `node` serves the manifest's chain, and that our contracts are on it.
 
     Raises WrongChain, ChainReset, NotOurCode.
     """
-    if node.chain_id != manifest.chain_id:
-        raise WrongChain(manifest.chain_id, node.chain_id)
-    if node.genesis_hash != manifest.genesis_hash:
-        raise ChainReset(manifest.genesis_hash, node.genesis_hash)
+    chain_id, genesis = await node.chain_id(), await node.genesis_hash()
+    if chain_id != manifest.chain_id:
+        raise WrongChain(manifest.chain_id, chain_id)
+    if genesis != manifest.genesis_hash:
+        raise ChainReset(manifest.genesis_hash, genesis)
     for name in CONTRACTS:
         if name in manifest.contracts:
-            _our_code(node, name, manifest.contracts[name].address)
+            await _our_code(node, name, manifest.contracts[name].address)
+
+
+def attach(node: Node, manifest: Manifest) -> None:
+    """As `attach_async`, for programs without an event loop."""
+    drive(attach_async(node.core, manifest))
 
 
 def verify(node: Node, manifest: Manifest) -> None:
@@ -274,22 +290,22 @@ def verify(node: Node, manifest: Manifest) -> None:
     escrow = manifest.address("SessionEscrow")
     domain = Domain(node.chain_id, escrow)
     sample = _sample()
-    answered = calls.session_id_of(node, escrow, sample)
-    if calls.token_domain(node, escrow) != domain or answered != sample.session_id(domain):
+    answered = node.read(calls.session_id_of(escrow, sample))
+    if node.read(calls.token_domain(escrow)) != domain or answered != sample.session_id(domain):
         expected = artifact("SessionEscrow").code_hash
         raise NotOurCode("SessionEscrow", escrow, expected, keccak(node.code(escrow)))
 
 
-def _our_code(node: Node, name: ContractName, address: Address) -> bytes:
+async def _our_code(node: AsyncNode, name: ContractName, address: Address) -> bytes:
     """The code at `address`. Raises NotOurCode unless it is this contract's, for this chain."""
     ours = artifact(name)
-    code = node.code(address)
+    code = await node.code(address)
     if not code:
         raise NotOurCode(name, address, ours.code_hash, None)
     if ours.hash_of_code(code) != ours.code_hash:
         raise NotOurCode(name, address, ours.code_hash, keccak(code))
     cached = {code[start : start + length] for start, length in ours.immutables}
-    if cached != _immutables(name, node.chain_id, address):
+    if cached != _immutables(name, await node.chain_id(), address):
         raise NotOurCode(name, address, ours.code_hash, keccak(code))
     return code
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from honorarium.chain.node import Node, block_head, from_hex, to_hex
+from honorarium.chain.node import AsyncNode, Node, block_head, from_hex, to_hex
+from honorarium.chain.wire import drive, drive_iter
 from honorarium.errors import ChainError, NodeError, NodeUnreachable
 from honorarium.ids import Address, Hash
 from honorarium.protocol.events import Event, decode_log
 from honorarium.units import BlockNumber, UnixTime
+
+Topics = Sequence[Hash | Sequence[Hash] | None]
+"""What the topics of a log must be, in their order: one, any of several, or (None) any."""
 
 NOT_ASKED: Final = UnixTime(0)
 FIRST_SPAN: Final = 500
@@ -66,37 +70,55 @@ class Transaction:
     block: BlockNumber | None
 
 
+async def collect_async(
+    node: AsyncNode,
+    addresses: Sequence[Address],
+    first: int,
+    last: int,
+    *,
+    topics: Topics = (),
+    times: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> AsyncIterator[LogRecord]:
+    """Every event of these contracts from block `first` to `last`, both included, in order.
+
+    `topics`: only those (None: any). `progress` is told how many blocks are done. Raises
+    UnreadableLog for a log that none of our contracts writes: nothing is left out silently.
+    """
+    async for batch in _spans(node, addresses, topics, first, last, progress):
+        clock = await _times(node, {log.block for log in batch}) if times else {}
+        for log in batch:
+            yield decode(log, clock.get(log.block, NOT_ASKED))
+
+
 def collect(
     node: Node,
     addresses: Sequence[Address],
     first: int,
     last: int,
     *,
+    topics: Topics = (),
     times: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[LogRecord]:
-    """Every event of these contracts from block `first` to `last`, both included, in order.
-
-    `progress` is told how many blocks are done. Raises UnreadableLog for a log that none of our
-    contracts writes: nothing is left out silently.
-    """
-    for batch in _spans(node, addresses, (), first, last, progress):
-        clock = _times(node, {log.block for log in batch}) if times else {}
-        for log in batch:
-            yield decode(log, clock.get(log.block, NOT_ASKED))
+    """As `collect_async`, for programs without an event loop."""
+    found = collect_async(
+        node.core, addresses, first, last, topics=topics, times=times, progress=progress
+    )
+    return drive_iter(found)
 
 
 def raw_logs(
     node: Node,
     addresses: Sequence[Address],
-    topics: Sequence[Hash | Sequence[Hash] | None],
+    topics: Topics,
     first: int,
     last: int,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[RawLog]:
     """Every log of these contracts with these topics (None: any), in order."""
-    for batch in _spans(node, addresses, topics, first, last, progress):
+    for batch in drive_iter(_spans(node.core, addresses, topics, first, last, progress)):
         yield from batch
 
 
@@ -127,23 +149,23 @@ def read_log(found: dict[str, Any]) -> RawLog:
 def transactions(node: Node, hashes: Iterable[Hash]) -> list[Transaction]:
     """What was sent, in the order of `hashes`. Raises NodeError if the node lacks one of them."""
     wanted = list(hashes)
-    found = node.batch(("eth_getTransactionByHash", [to_hex(each)]) for each in wanted)
+    found = node.batch([("eth_getTransactionByHash", [to_hex(each)]) for each in wanted])
     return [_transaction(each, tx) for each, tx in zip(wanted, found, strict=True)]
 
 
 def block_times(node: Node, blocks: Iterable[int]) -> dict[int, UnixTime]:
     """The times of blocks (unix seconds), in batches."""
-    return _times(node, set(blocks))
+    return drive(_times(node.core, set(blocks)))
 
 
-def _spans(
-    node: Node,
+async def _spans(
+    node: AsyncNode,
     addresses: Sequence[Address],
-    topics: Sequence[Hash | Sequence[Hash] | None],
+    topics: Topics,
     first: int,
     last: int,
     progress: Callable[[int], None] | None,
-) -> Iterator[list[RawLog]]:
+) -> AsyncIterator[list[RawLog]]:
     wanted: dict[str, Any] = {"address": [to_hex(each) for each in addresses]}
     if topics:
         wanted["topics"] = [_topic(each) for each in topics]
@@ -152,7 +174,7 @@ def _spans(
         end = min(at + span - 1, last)
         asked = {**wanted, "fromBlock": hex(at), "toBlock": hex(end)}
         try:
-            found = node.request("eth_getLogs", [asked])
+            found = await node.request("eth_getLogs", [asked])
         except (NodeError, NodeUnreachable):
             if end == at:
                 raise
@@ -177,9 +199,9 @@ def _topic(topic: Hash | Sequence[Hash] | None) -> Any:
     return [to_hex(each) for each in topic]  # any of these
 
 
-def _times(node: Node, blocks: set[int]) -> dict[int, UnixTime]:
+async def _times(node: AsyncNode, blocks: set[int]) -> dict[int, UnixTime]:
     ordered = sorted(blocks)
-    found = node.batch(("eth_getBlockByNumber", [hex(each), False]) for each in ordered)
+    found = await node.batch(("eth_getBlockByNumber", [hex(each), False]) for each in ordered)
     for number, block in zip(ordered, found, strict=True):
         if block is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {number}")

@@ -1,28 +1,42 @@
 """A node of a chain, over JSON-RPC.
 
-web3's HTTPProvider does the talking, on a connection that it keeps open; it tries nothing twice by
-itself, because not everything may be. Not for several threads at once: give each its own Node.
+web3's providers do the talking, on a connection that they keep open; they try nothing twice by
+themselves, because not everything may be. `AsyncNode` is for one event loop, `Node` for one thread:
+give each its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-from web3 import HTTPProvider
-from web3.exceptions import Web3Exception
-from web3.types import RPCEndpoint
-
-from honorarium.errors import ClockNotSettable, ContractError, NodeError, NodeUnreachable
+from honorarium.chain.wire import (
+    AsyncioWire,
+    BlockingWire,
+    Silence,
+    Wire,
+    blocking,
+    drive,
+)
+from honorarium.errors import (
+    ChainReset,
+    ClockNotSettable,
+    ContractError,
+    NodeBehind,
+    NodeError,
+    NodeUnreachable,
+    RateLimited,
+)
 from honorarium.ids import Address, Hash
 from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 Block = int | Literal["latest", "pending", "earliest"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 ONCE: Final = frozenset(
     ("eth_sendRawTransaction", "eth_sendTransaction", "evm_mine", "evm_increaseTime")
@@ -30,18 +44,14 @@ ONCE: Final = frozenset(
 """What is never asked a second time by itself. Even a signed transaction is not: Ganache 7 runs one
 with nonce 0 as often as it comes."""
 
-_SILENCE: Final = (
-    requests.RequestException,
-    Web3Exception,
-    ValueError,
-    TypeError,
-    KeyError,
-    RecursionError,
-)
-"""How it shows that no usable answer came: no connection, an error of HTTP, no JSON-RPC."""
-
 BATCH: Final = 200
 """So many requests travel together; nodes refuse much larger batches."""
+
+PATIENCE: Final = 20.0
+"""So many seconds altogether a request waits for a node that asks to be asked less often."""
+
+_TOO_OFTEN: Final = (-32005, -32029, 429)
+"""The codes by which nodes say so beside HTTP's 429."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,90 +64,127 @@ class BlockHead:
     base_fee: int
 
 
-class Node:
+@dataclass(frozen=True, slots=True)
+class Query(Generic[T_co]):
+    """A question to a contract, and how its answer is read."""
+
+    to: Address
+    data: bytes
+    decode: Callable[[bytes], T_co]
+
+
+class AsyncNode:
     """A node at `url` (http or https). Answers are waited for `timeout` seconds.
 
-    Every method raises NodeUnreachable if no usable answer came, NodeError if the node refused, and
-    the ContractError itself if a contract did.
+    Every method raises NodeUnreachable if no usable answer came, RateLimited if the node asked to
+    be left alone for longer than `patience` seconds, NodeError if it refused, and the ContractError
+    itself if a contract did.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 30,
+        patience: float = PATIENCE,
+        wire: Callable[[str, float], Wire] = AsyncioWire,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise NodeUnreachable(url, "it is not an http:// or https:// address")
-        self.url = url
-        self._session = requests.Session()
-        self._provider = HTTPProvider(
-            url,
-            request_kwargs={"timeout": timeout},
-            session=self._session,
-            exception_retry_configuration=None,
-        )
+        self.url, self._patience = url, patience
+        self.wire = wire(url, timeout)
+        self._chain_id: int | None = None
+        self._genesis: Hash | None = None
+        self._client: str | None = None
         self._not_before: UnixTime | None = None  # the chain's time, as far as set_time knows it
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Closes the connection; the next request would open a new one."""
-        self._session.close()
+        await self.wire.close()
 
     # ------------------------------------------------------------------ asking
 
-    def request(self, method: str, params: Sequence[Any] = ()) -> Any:
+    async def request(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one request, as JSON gives it."""
-        answer = self._ask(
-            lambda: self._provider.make_request(RPCEndpoint(method), list(params)),
+        return await self._patiently(
+            lambda: self.wire.ask(method, params),
+            lambda answer: self._result(method, answer),
+            method,
             twice=method not in ONCE,
         )
-        return self._result(method, answer)
 
-    def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
+    async def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
         """The results of many requests, in their order; the first refusal among them is raised."""
         waiting = list(requests)
         results: list[Any] = []
         for start in range(0, len(waiting), BATCH):
-            results += self._batch(waiting[start : start + BATCH])
+            results += await self._batch(waiting[start : start + BATCH])
         return results
 
-    def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        asked = [(RPCEndpoint(method), list(params)) for method, params in requests]
-        answers = self._ask(
-            lambda: self._provider.make_batch_request(asked),
+    async def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        def results(answers: Any) -> list[Any]:
+            if isinstance(answers, dict):  # the batch as a whole was refused
+                self._result("a batch of requests", answers)
+            if len(answers) != len(requests):
+                raise NodeUnreachable(
+                    self.url, f"{len(requests)} requests got {len(answers)} answers in a batch"
+                )
+            return [
+                self._result(method, answer)
+                for (method, _), answer in zip(requests, answers, strict=True)
+            ]
+
+        return await self._patiently(
+            lambda: self.wire.ask_many(requests),
+            results,
+            "a batch of requests",
             twice=ONCE.isdisjoint(method for method, _ in requests),
         )
-        if isinstance(answers, dict):  # the batch as a whole was refused
-            self._result("a batch of requests", answers)
-        if len(answers) != len(requests):
-            raise NodeUnreachable(
-                self.url, f"{len(requests)} requests got {len(answers)} answers in a batch"
-            )
-        return [
-            self._result(method, answer)
-            for (method, _), answer in zip(requests, answers, strict=True)
-        ]
 
-    def _ask(self, ask: Callable[[], Any], *, twice: bool) -> Any:
-        """What the provider answers. A connection that was kept may have been closed just now: that
-        says nothing about the node, so what may be asked twice is.
+    async def _patiently(
+        self,
+        ask: Callable[[], Awaitable[Any]],
+        read: Callable[[Any], T],
+        what: str,
+        *,
+        twice: bool,
+    ) -> T:
+        """What the node answers, read. It is asked again while it says that it is asked too often:
+        then it did nothing with the request, whatever that was. If a connection that was kept broke
+        just now, what may be asked twice is.
         """
-        try:
+        waited, pause = 0.0, 0.25
+        while True:
             try:
-                return ask()
-            except requests.ConnectionError:
-                if not twice:
+                return read(await ask())
+            except Silence as silence:
+                if silence.lost and twice:
+                    twice = False
+                    continue
+                if silence.status != 429:
+                    raise NodeUnreachable(self.url, silence.reason) from silence
+                pause = silence.retry_after if silence.retry_after is not None else pause
+                reason = silence.reason
+            except NodeError as error:
+                if error.code not in _TOO_OFTEN:
                     raise
-                return ask()
-        except _SILENCE as error:
-            raise NodeUnreachable(self.url, _reason(error)) from error
+                reason = error.message
+            if waited + pause > self._patience:
+                raise RateLimited(what, waited, reason)
+            await self.wire.sleep(pause)
+            waited, pause = waited + pause, max(0.25, min(2 * pause, 8.0))
 
     def _result(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, dict):
@@ -157,96 +204,196 @@ class Node:
 
     # ------------------------------------------------------------------ what it is
 
-    @cached_property
-    def chain_id(self) -> int:
-        return int(self.request("eth_chainId"), 16)
+    async def chain_id(self) -> int:
+        """Asked once, and remembered."""
+        if self._chain_id is None:
+            self._chain_id = int(await self.request("eth_chainId"), 16)
+        return self._chain_id
 
-    @cached_property
-    def genesis_hash(self) -> Hash:
-        """The hash of block 0: what tells a chain from another one of the same id."""
-        return self.block(0).hash
+    async def genesis_hash(self) -> Hash:
+        """The hash of block 0: what tells a chain from another one of the same id. Remembered."""
+        if self._genesis is None:
+            self._genesis = (await self.block(0)).hash
+        return self._genesis
 
-    @cached_property
-    def client(self) -> str:
-        """The node's software and version, as it says itself."""
-        return str(self.request("web3_clientVersion"))
+    async def client(self) -> str:
+        """The node's software and version, as it says itself. Remembered."""
+        if self._client is None:
+            self._client = str(await self.request("web3_clientVersion"))
+        return self._client
+
+    async def must_be_the_same_chain(self) -> None:
+        """Raises ChainReset if the node serves another chain than when it was first asked."""
+        known = await self.genesis_hash()
+        found = (await self.block(0)).hash
+        if found != known:
+            raise ChainReset(known, found)
+
+    async def must_be_synced(self) -> None:
+        """Raises NodeBehind if the node says that it has not caught up with its chain yet."""
+        found = await self.request("eth_syncing")
+        if isinstance(found, dict):
+            current, highest = found.get("currentBlock", "0x0"), found.get("highestBlock", "0x0")
+            raise NodeBehind(self.url, int(current, 16), int(highest, 16))
 
     # ------------------------------------------------------------------ reading
 
-    def block(self, which: Block = "latest") -> BlockHead:
+    async def block(self, which: Block = "latest") -> BlockHead:
         """The head of a block. Raises NodeError if the node has no such block."""
-        found = self.request("eth_getBlockByNumber", [block_param(which), False])
+        found = await self.request("eth_getBlockByNumber", [block_param(which), False])
         if found is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {which}")
         return block_head(found)
 
-    def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
+    async def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
         """What a contract answers. Raises the ContractError if it refuses."""
-        return from_hex(self.request(*call_request(to, data, block)))
+        return from_hex(await self.request(*call_request(to, data, block)))
 
-    def calls(
+    async def calls(
         self, requests: Iterable[tuple[Address, bytes]], block: Block = "latest"
     ) -> list[bytes]:
         """What contracts answer, many at a time."""
         asked = [call_request(to, data, block) for to, data in requests]
-        return [from_hex(answer) for answer in self.batch(asked)]
+        return [from_hex(answer) for answer in await self.batch(asked)]
 
-    def code(self, address: Address, block: Block = "latest") -> bytes:
+    async def read(self, query: Query[T], block: Block = "latest") -> T:
+        """What a contract answers, read. Raises ChainReset or NodeError if it is not there."""
+        return (await self.read_all([query], block))[0]
+
+    async def read_all(self, queries: Iterable[Query[T]], block: Block = "latest") -> list[T]:
+        """What contracts answer, read, many at a time."""
+        asked = list(queries)
+        answers = await self.calls(((each.to, each.data) for each in asked), block)
+        return [
+            query.decode(await self._answered(query.to, answer))
+            for query, answer in zip(asked, answers, strict=True)
+        ]
+
+    async def _answered(self, to: Address, answer: bytes) -> bytes:
+        if not answer:  # nothing there, or nothing that knows the question
+            await self.must_be_the_same_chain()
+            raise NodeError("eth_call", 0, f"no contract answers this at {to_hex(to)}")
+        return answer
+
+    async def code(self, address: Address, block: Block = "latest") -> bytes:
         """The code at an address; empty if there is none."""
-        return from_hex(self.request("eth_getCode", [to_hex(address), block_param(block)]))
+        return from_hex(await self.request("eth_getCode", [to_hex(address), block_param(block)]))
 
-    def balance(self, address: Address, block: Block = "latest") -> BaseUnits:
+    async def balance(self, address: Address, block: Block = "latest") -> BaseUnits:
         """The chain's own coin at an address, in wei."""
-        found = self.request("eth_getBalance", [to_hex(address), block_param(block)])
+        found = await self.request("eth_getBalance", [to_hex(address), block_param(block)])
         return BaseUnits(int(found, 16))
+
+    async def transaction_count(self, address: Address, block: Block = "latest") -> int:
+        """How many transactions of an account are in blocks: its next nonce."""
+        asked = [to_hex(address), block_param(block)]
+        return int(await self.request("eth_getTransactionCount", asked), 16)
 
     # ------------------------------------------------------------------ the clock of a local chain
 
-    def set_time(self, time: UnixTime) -> None:
+    async def set_time(self, time: UnixTime) -> None:
         """The next block carries this time (unix seconds).
 
         Raises ClockNotSettable if the chain is later already, or is no local chain. The chain's
         time is read once; later it is what this method set last.
         """
-        self._must_not_be_later(time)
-        if self._clock == "ganache":
-            self.request("evm_setTime", [time * 1000])  # it counts milliseconds
+        await self._must_not_be_later(time)
+        if await self._clock() == "ganache":
+            await self.request("evm_setTime", [time * 1000])  # it counts milliseconds
         else:
             try:
-                self.request("evm_setNextBlockTimestamp", [time])
+                await self.request("evm_setNextBlockTimestamp", [time])
             except NodeError as error:
                 if "timestamp" not in error.message.lower():
                     raise
-                raise ClockNotSettable(self.client, time, self.block().timestamp) from error
+                latest = (await self.block()).timestamp
+                raise ClockNotSettable(await self.client(), time, latest) from error
         self._not_before = time
 
-    def _must_not_be_later(self, time: UnixTime) -> None:
+    async def _must_not_be_later(self, time: UnixTime) -> None:
         if self._not_before is None:
-            if not self._clock:
-                raise ClockNotSettable(self.client, time, None)
-            self._not_before = self.block().timestamp
+            if not await self._clock():
+                raise ClockNotSettable(await self.client(), time, None)
+            self._not_before = (await self.block()).timestamp
         if time < self._not_before:
-            raise ClockNotSettable(self.client, time, self._not_before)
+            raise ClockNotSettable(await self.client(), time, self._not_before)
 
-    def send_at(self, time: UnixTime, raw: bytes) -> None:
+    async def send_at(self, time: UnixTime, raw: bytes) -> None:
         """Broadcasts a signed transaction whose block carries this time (unix seconds).
 
         On Ganache both travel in one message: its clock runs on between them, and this program may
         be paused for longer than a second. Raises ClockNotSettable as `set_time` does.
         """
         sending = ("eth_sendRawTransaction", [to_hex(raw)])
-        if self._clock == "ganache":
-            self._must_not_be_later(time)
+        if await self._clock() == "ganache":
+            await self._must_not_be_later(time)
             self._not_before = time
-            self.batch([("evm_setTime", [time * 1000]), sending])
+            await self.batch([("evm_setTime", [time * 1000]), sending])
         else:
-            self.set_time(time)
-            self.request(*sending)
+            await self.set_time(time)
+            await self.request(*sending)
 
-    @cached_property
-    def _clock(self) -> str:
-        name = self.client.split("/", 1)[0].lower()
+    async def _clock(self) -> str:
+        name = (await self.client()).split("/", 1)[0].lower()
         return name if name in ("ganache", "anvil") else ""
+
+
+class Node:
+    """As AsyncNode, for programs without an event loop: every method returns when it is done."""
+
+    def __init__(self, url: str, *, timeout: float = 30, patience: float = PATIENCE) -> None:
+        self.core = AsyncNode(url, timeout=timeout, patience=patience, wire=BlockingWire)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return self.core.url
+
+    @property
+    def chain_id(self) -> int:
+        return drive(self.core.chain_id())
+
+    @property
+    def genesis_hash(self) -> Hash:
+        """The hash of block 0: what tells a chain from another one of the same id."""
+        return drive(self.core.genesis_hash())
+
+    @property
+    def client(self) -> str:
+        """The node's software and version, as it says itself."""
+        return drive(self.core.client())
+
+    def read(self, query: Query[T], block: Block = "latest") -> T:
+        """What a contract answers, read. Raises ChainReset or NodeError if it is not there."""
+        return drive(self.core.read(query, block))
+
+    def read_all(self, queries: Iterable[Query[T]], block: Block = "latest") -> list[T]:
+        """What contracts answer, read, many at a time."""
+        return drive(self.core.read_all(queries, block))
+
+    close = blocking(AsyncNode.close)
+    request = blocking(AsyncNode.request)
+    batch = blocking(AsyncNode.batch)
+    must_be_the_same_chain = blocking(AsyncNode.must_be_the_same_chain)
+    must_be_synced = blocking(AsyncNode.must_be_synced)
+    block = blocking(AsyncNode.block)
+    call = blocking(AsyncNode.call)
+    calls = blocking(AsyncNode.calls)
+    code = blocking(AsyncNode.code)
+    balance = blocking(AsyncNode.balance)
+    transaction_count = blocking(AsyncNode.transaction_count)
+    set_time = blocking(AsyncNode.set_time)
+    send_at = blocking(AsyncNode.send_at)
 
 
 def call_request(to: Address, data: bytes, block: Block = "latest") -> tuple[str, list[Any]]:
@@ -277,19 +424,6 @@ def to_hex(data: bytes) -> str:
 def from_hex(text: str) -> bytes:
     """Bytes as JSON-RPC writes them. Raises ValueError if they are not."""
     return bytes.fromhex(text.removeprefix("0x"))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
-        return "it did not answer in time"
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"it answered HTTP {error.response.status_code}"
-    if isinstance(error, requests.ConnectionError):
-        cause: BaseException = error
-        while cause.__context__ is not None:  # the socket's own words, below two libraries'
-            cause = cause.__context__
-        return str(cause) or type(cause).__name__
-    return f"its answer is no JSON-RPC ({str(error)[:80] or type(error).__name__})"
 
 
 def _revert_data(message: str, data: Any) -> bytes | None:

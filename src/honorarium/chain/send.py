@@ -1,7 +1,8 @@
 """Transactions: built and signed here, sent, and followed to their receipt.
 
-A Sender is one account's voice: it counts the nonces itself, so nothing else may send for the same
-account meanwhile. If something did, the next `send` notices and counts anew.
+A sender is one account's voice. What it signs goes into an `Outbox` before it is broadcast; any
+number of senders of one account may work at once, in one program or in several, if they share the
+outbox's file. A transaction that gets stuck is offered more under the same nonce.
 """
 
 from __future__ import annotations
@@ -9,36 +10,44 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+import rlp
 from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_hash.auto import keccak
+from hexbytes import HexBytes
 
-from honorarium.chain.node import Node, from_hex, to_hex
+from honorarium.chain.node import AsyncNode, Node, from_hex, to_hex
+from honorarium.chain.outbox import Outbox, SignedTransaction
+from honorarium.chain.wire import blocking, drive
 from honorarium.errors import (
     ContractError,
     FateUnknown,
     NodeError,
     NodeUnreachable,
+    NonceTaken,
     TransactionFailed,
+    WrongSignature,
 )
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Key
+from honorarium.protocol.signer import Signer, TransactionFields
 from honorarium.units import BlockNumber, UnixTime
 
 TIP: Final = 1_000_000_000
 """What a gas unit offers to whoever makes the block, in wei."""
 
 FEES_KEPT: Final = 200
-"""After so many transactions the base fee is asked for again."""
+FEES_KEPT_SECONDS: Final = 60.0
+"""After so many transactions, or so long, the base fee is asked for again."""
 
+BUMP_PERCENT: Final = 25
+"""A replacement offers so much more; nodes want at least 10."""
 
-@dataclass(frozen=True, slots=True)
-class SignedTransaction:
-    """What is broadcast, byte for byte. Sending it twice counts once."""
-
-    raw: bytes
-    hash: Hash
-    nonce: int
+TAKEN_AGAIN: Final = 20
+"""So often a nonce is taken anew if programs with another outbox were faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +63,85 @@ class Receipt:
     logs: tuple[dict[str, Any], ...]  # as the node writes them; see `logs.decode`
 
 
-class Sender:
-    """Sends for the account of `key`. `tip` is wei per gas, `patience` seconds for a receipt."""
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What is offered for gas, and for how long one waits.
 
-    def __init__(self, node: Node, key: Key, *, tip: int = TIP, patience: float = 120) -> None:
-        self.node, self._key, self._tip, self._patience = node, key, tip, patience
-        self.address: Address = key.address
-        self._nonce: int | None = None
-        self._max_fee = 0
-        self._fee_uses = 0
+    `tip` and `limit` in wei per gas: at most `limit` is ever offered, None: whatever it takes.
+    `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block after
+    `stuck_after` seconds is offered more; `patience` seconds a receipt is waited for.
+    """
+
+    tip: int = TIP
+    limit: int | None = None
+    legacy: bool | None = None
+    stuck_after: float = 30.0
+    patience: float = 120.0
+
+
+class AsyncSender:
+    """Sends for the account of `signer`.
+
+    `outbox` None: one in memory, for this sender alone; what a crash interrupts is then not known
+    to the next program.
+    """
+
+    def __init__(
+        self,
+        node: AsyncNode,
+        signer: Signer,
+        *,
+        outbox: Outbox | None = None,
+        fees: Fees = Fees(),
+    ) -> None:
+        self.node, self.signer, self.fees = node, signer, fees
+        self.outbox = Outbox() if outbox is None else outbox
+        self.address: Address = signer.address
+        self._offer: dict[str, int] = {}
+        self._offer_uses, self._offer_until = 0, 0.0
 
     # ------------------------------------------------------------------ step by step
 
-    def sign(
-        self, to: Address | None, data: bytes, *, value: int = 0, gas: int | None = None
+    async def sign(
+        self,
+        to: Address | None,
+        data: bytes,
+        *,
+        value: int = 0,
+        gas: int | None = None,
+        idempotency_key: str | None = None,
     ) -> SignedTransaction:
-        """The next transaction of the account, signed and not sent yet. It takes a nonce.
+        """The next transaction of the account, signed and stored, and not sent yet.
 
         `gas` None: as much as the node estimates and a fifth more; then a call that a contract
         refuses raises its ContractError here, and takes no nonce. `to` None creates a contract.
+        With an `idempotency_key` that was used before: the transaction that was signed then.
         """
+        if idempotency_key is not None:
+            known = await self.node.wire.aside(lambda: self.outbox.of_purpose(idempotency_key))
+            if known is not None:
+                return known
         if gas is None:
-            gas = self._estimate(to, data, value)
-        if self._nonce is None:
-            self._nonce = self._count()
-        if self._fee_uses == 0:
-            # Twice the base fee outlasts six full blocks; what is not needed is not charged.
-            self._max_fee = 2 * self.node.block().base_fee + self._tip
-            self._fee_uses = FEES_KEPT
-        fields: dict[str, Any] = {
-            "type": 2,
-            "chainId": self.node.chain_id,
-            "nonce": self._nonce,
-            "maxPriorityFeePerGas": self._tip,
-            "maxFeePerGas": self._max_fee,
+            gas = await self._estimate(to, data, value)
+        if not self.outbox.counted():
+            await self._count()
+        fields: TransactionFields = {
+            "chainId": await self.node.chain_id(),
             "gas": gas,
             "value": value,
             "data": data,
+            **await self._fees(),
         }
         if to is not None:
             fields["to"] = to
-        made = Account.sign_transaction(fields, self._key.secret())
-        signed = SignedTransaction(bytes(made.raw_transaction), Hash(bytes(made.hash)), self._nonce)
-        self._nonce += 1
-        self._fee_uses -= 1
+        signed, _ = await self.node.wire.aside(
+            lambda: self.outbox.take(
+                lambda nonce: signed_by(self.signer, {**fields, "nonce": nonce}), idempotency_key
+            )
+        )
         return signed
 
-    def submit(self, signed: SignedTransaction, at: UnixTime | None = None) -> Hash:
+    async def submit(self, signed: SignedTransaction, at: UnixTime | None = None) -> Hash:
         """Broadcasts it; on a local chain its block can be `at` a time. Again is fine: what the
         node knows already is not sent twice.
 
@@ -108,80 +149,312 @@ class Sender:
         """
         try:
             # Any chain refuses a used nonce, but Ganache 7 takes 0 again and again.
-            if signed.nonce == 0 and self._known(signed.hash):
+            if signed.nonce == 0 and await self._known(signed.hash):
                 return signed.hash
             if at is not None:
-                self.node.send_at(at, signed.raw)
+                await self.node.send_at(at, signed.raw)
             else:
-                self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
+                await self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
         except NodeUnreachable as error:
             raise FateUnknown(signed.hash) from error
         except (NodeError, ContractError):
-            if not self._known(signed.hash):
+            if not await self._known(signed.hash):
                 raise
         return signed.hash
 
-    def send(self, to: Address | None, data: bytes, value: int = 0, gas: int | None = None) -> Hash:
+    async def send(
+        self,
+        to: Address | None,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Hash:
         """Signs and broadcasts; the hash by which `receipt` finds it.
 
-        Raises as `sign` and `submit` do. If somebody else used the nonce, it counts anew, once.
+        Raises as `sign` and `submit` do. If somebody else used the nonce, another one is taken.
         """
-        try:
-            return self._send(to, data, value, gas)
-        except NodeError as error:
-            if "nonce" not in error.message.lower():
+        for again in range(TAKEN_AGAIN):
+            signed = await self.sign(
+                to, data, value=value, gas=gas, idempotency_key=idempotency_key
+            )
+            try:
+                return await self.submit(signed)
+            except FateUnknown:
                 raise
-            return self._send(to, data, value, gas)
-
-    def _send(self, to: Address | None, data: bytes, value: int, gas: int | None) -> Hash:
-        signed = self.sign(to, data, value=value, gas=gas)
-        try:
-            return self.submit(signed)
-        except FateUnknown:
-            raise
-        except Exception:
-            # Refused, so the nonce was not used, or by somebody else.
-            self._nonce, self._fee_uses = None, 0
-            raise
+            except (NodeError, ContractError) as error:
+                if await self._is_in_a_block(signed):
+                    return signed.hash
+                # Refused outright: it cannot count, and its nonce is free or somebody else's.
+                await self.node.wire.aside(partial(self.outbox.void, signed))
+                self._offer_uses = 0
+                await self._count()
+                taken = isinstance(error, NodeError) and _nonce_is_taken(error)
+                if not taken or again == TAKEN_AGAIN - 1:
+                    raise
+        raise AssertionError("the last round raises")
 
     # ------------------------------------------------------------------ what became of it
 
-    def receipt(self, tx_hash: Hash) -> Receipt:
-        """Waits until the transaction is in a block. Raises FateUnknown if it never is."""
-        deadline = time.monotonic() + self._patience
-        pause = 0.01
+    async def receipt(self, tx_hash: Hash) -> Receipt:
+        """Waits until the transaction, or one that replaced it, is in a block.
+
+        Meanwhile it sees to it that the account's older transactions, whoever signed them into the
+        same outbox, are with the node too, and that a stuck one is offered more.
+
+        Raises FateUnknown if patience ends first, NonceTaken if it can never count, ChainReset.
+        """
+        began = time.monotonic()
+        pause, look_after = 0.01, 2.0
         while True:
-            found = self.node.request("eth_getTransactionReceipt", [to_hex(tx_hash)])
-            if found is not None:
-                return read_receipt(found)
-            if time.monotonic() > deadline:
+            signed = self.outbox.find(tx_hash)
+            hashes = [tx_hash]
+            if signed is not None:
+                hashes = [each.hash for each in self.outbox.attempts(signed.nonce)] or hashes
+            for found in await receipts_of(self.node, hashes):
+                if found is not None:
+                    if signed is not None:
+                        await self.node.wire.aside(partial(self.outbox.mined, found.tx_hash))
+                    return found
+            waited = time.monotonic() - began
+            if waited > self.fees.patience:
                 raise FateUnknown(tx_hash)
-            time.sleep(pause)
+            if signed is not None and waited > look_after:
+                await self._look_after(signed, waited)
+                look_after = waited + 2.0
+            await self.node.wire.sleep(pause)
             pause = min(2 * pause, 1.0)
 
-    def transact(
-        self, to: Address | None, data: bytes, value: int = 0, gas: int | None = None
+    async def transact(
+        self,
+        to: Address | None,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Receipt:
-        """Sends and waits. Raises TransactionFailed, with the contract's reason, if it failed."""
-        receipt = self.receipt(self.send(to, data, value, gas))
+        """Sends and waits. Raises TransactionFailed, with the contract's reason, if it failed;
+        then nothing was changed, and the same `idempotency_key` tries it again.
+        """
+        tx_hash = await self.send(to, data, value, gas, idempotency_key=idempotency_key)
+        receipt = await self.receipt(tx_hash)
         if not receipt.ok:
-            raise TransactionFailed(receipt.tx_hash, reason_of(self.node, receipt.tx_hash))
+            await self.node.wire.aside(partial(self.outbox.release, receipt.tx_hash))
+            reason = await reason_of_async(self.node, receipt.tx_hash)
+            raise TransactionFailed(receipt.tx_hash, reason)
         return receipt
+
+    async def resume(self) -> int:
+        """Sends again what an interrupted program signed and the node does not know; how many."""
+        latest = await self.node.transaction_count(self.address)
+        return await self._send_again(latest)
+
+    # ------------------------------------------------------------------ looking after the outbox
+
+    async def _look_after(self, waiting: SignedTransaction, waited: float) -> None:
+        latest = await self.node.transaction_count(self.address)
+        if latest > waiting.nonce:
+            await self._must_not_be_taken(waiting)
+            return
+        last = self.outbox.last_mined()
+        if last is not None and latest <= last.nonce:
+            # The chain forgot what it had: reorganised, and the same transactions count again.
+            await self.node.must_be_the_same_chain()
+            self.outbox.unmined(latest)
+        if not self.outbox.attempts(latest):
+            await self._fill(latest, waiting)
+        await self._send_again(latest)
+        if waited > self.fees.stuck_after:
+            await self._offer_more(latest)
+
+    async def _must_not_be_taken(self, waiting: SignedTransaction) -> None:
+        """The nonce counted: for an attempt of ours, or the account was used from elsewhere."""
+        for _ in range(3):  # a node behind a balancer may be a moment behind itself
+            if await self._is_in_a_block(waiting):
+                return
+            await self.node.wire.sleep(1.0)
+        for each in self.outbox.attempts(waiting.nonce):
+            self.outbox.void(each)
+        await self._count()
+        raise NonceTaken(waiting.hash, waiting.nonce)
+
+    async def _fill(self, nonce: int, waiting: SignedTransaction) -> None:
+        """A nonce that nobody has any more, because the node refused its transaction: nothing
+        later can count before it does, so it pays nothing to oneself.
+        """
+        if await self.node.transaction_count(self.address, "pending") > nonce:
+            return  # somebody else's, on its way
+        fields: TransactionFields = {
+            "chainId": await self.node.chain_id(),
+            "gas": 21_000,
+            "value": 0,
+            "data": b"",
+            "to": self.address,
+            "nonce": nonce,
+            **await self._fees(),
+        }
+        await self.node.wire.aside(
+            lambda: self.outbox.fill(nonce, lambda _: signed_by(self.signer, fields))
+        )
+
+    async def _send_again(self, latest: int) -> int:
+        again = 0
+        for nonce in self.outbox.open_nonces(latest):
+            signed = self.outbox.attempts(nonce)[-1]
+            if not await self._known(signed.hash):
+                try:
+                    await self.submit(signed)
+                    again += 1
+                except (NodeError, ContractError):
+                    continue  # whoever waits for it is told when patience ends
+        return again
+
+    async def _offer_more(self, nonce: int) -> None:
+        """The oldest open transaction once more, for more, if that can be why it waits."""
+        attempts = self.outbox.attempts(nonce)
+        if not attempts:
+            return
+        old = attempts[-1]
+        fields = fields_of(old.raw)
+        self._offer_uses = 0
+        wanted = await self._fees()
+        offered = {name: fields[name] for name in wanted if name in fields}
+        if not offered:
+            return
+        raised = {
+            name: max(amount, offered[name] * (100 + BUMP_PERCENT) // 100 + 1)
+            for name, amount in wanted.items()
+            if name != "type"
+        }
+        limit = self.fees.limit
+        if limit is not None and any(amount > limit for amount in raised.values()):
+            return
+        fields = {**fields, **raised}
+        new = await self.node.wire.aside(
+            lambda: self.outbox.replace(old, lambda _: signed_by(self.signer, fields))
+        )
+        try:
+            await self.submit(new)
+        except (NodeError, ContractError):
+            # Not taken: the older attempt may still count, this one never does.
+            if not await self._is_in_a_block(new):
+                self.outbox.void(new)
 
     # ------------------------------------------------------------------ within
 
-    def _count(self) -> int:
-        found = self.node.request("eth_getTransactionCount", [to_hex(self.address), "pending"])
-        return int(found, 16)
+    async def _count(self) -> None:
+        count = await self.node.transaction_count(self.address, "pending")
+        await self.node.wire.aside(lambda: self.outbox.count_from(count))
 
-    def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
+    async def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
         wanted = {"from": to_hex(self.address), "data": to_hex(data), "value": hex(value)}
         if to is not None:
             wanted["to"] = to_hex(to)
-        return int(self.node.request("eth_estimateGas", [wanted]), 16) * 6 // 5
+        return int(await self.node.request("eth_estimateGas", [wanted]), 16) * 6 // 5
 
-    def _known(self, tx_hash: Hash) -> bool:
-        return self.node.request("eth_getTransactionByHash", [to_hex(tx_hash)]) is not None
+    async def _fees(self) -> dict[str, int]:
+        if self._offer_uses == 0 or time.monotonic() > self._offer_until:
+            self._offer = await self._ask_fees()
+            self._offer_uses = FEES_KEPT
+            self._offer_until = time.monotonic() + FEES_KEPT_SECONDS
+        self._offer_uses -= 1
+        return self._offer
+
+    async def _ask_fees(self) -> dict[str, int]:
+        limit = self.fees.limit
+        base_fee = 0 if self.fees.legacy else (await self.node.block()).base_fee
+        if self.fees.legacy or (self.fees.legacy is None and base_fee == 0):
+            price = int(await self.node.request("eth_gasPrice"), 16)
+            return {"gasPrice": price if limit is None else min(price, limit)}
+        # Twice the base fee outlasts six full blocks; what is not needed is not charged.
+        most = 2 * base_fee + self.fees.tip
+        most = most if limit is None else min(most, limit)
+        tip = min(self.fees.tip, most)
+        return {"type": 2, "maxPriorityFeePerGas": tip, "maxFeePerGas": most}
+
+    async def _known(self, tx_hash: Hash) -> bool:
+        return (await self.node.request("eth_getTransactionByHash", [to_hex(tx_hash)])) is not None
+
+    async def _is_in_a_block(self, signed: SignedTransaction) -> bool:
+        hashes = {signed.hash, *(each.hash for each in self.outbox.attempts(signed.nonce))}
+        return any(await receipts_of(self.node, hashes))
+
+
+class Sender:
+    """As AsyncSender, for programs without an event loop."""
+
+    def __init__(
+        self,
+        node: Node,
+        signer: Signer,
+        *,
+        outbox: Outbox | None = None,
+        fees: Fees = Fees(),
+    ) -> None:
+        self.node = node
+        self.core = AsyncSender(node.core, signer, outbox=outbox, fees=fees)
+
+    @property
+    def address(self) -> Address:
+        return self.core.address
+
+    @property
+    def signer(self) -> Signer:
+        return self.core.signer
+
+    @property
+    def outbox(self) -> Outbox:
+        return self.core.outbox
+
+    sign = blocking(AsyncSender.sign)
+    submit = blocking(AsyncSender.submit)
+    send = blocking(AsyncSender.send)
+    receipt = blocking(AsyncSender.receipt)
+    transact = blocking(AsyncSender.transact)
+    resume = blocking(AsyncSender.resume)
+
+
+# ---------------------------------------------------------------------- raw transactions
+
+
+def signed_by(signer: Signer, fields: TransactionFields) -> SignedTransaction:
+    """A transaction of these fields, signed.
+
+    Raises WrongSignature if the wallet signed with another account's key.
+    """
+    if isinstance(signer, Key):
+        made = Account.sign_transaction(fields, signer.secret())
+        return SignedTransaction(
+            bytes(made.raw_transaction), Hash(bytes(made.hash)), fields["nonce"]
+        )
+    raw = signer.sign_transaction(fields)
+    found = from_hex(Account.recover_transaction(raw))
+    if found != signer.address:
+        raise WrongSignature("transaction", signer.address, found)
+    return SignedTransaction(raw, Hash(keccak(raw)), fields["nonce"])
+
+
+def fields_of(raw: bytes) -> TransactionFields:
+    """What was signed, without the signature."""
+    if raw[0] < 0x80:  # typed (EIP-2718)
+        found = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        return {name: found[name] for name in found if name not in ("v", "r", "s", "accessList")}
+    nonce, price, gas, to, value, data, v, _, _ = rlp.decode(raw)
+    number = int.from_bytes
+    fields: TransactionFields = {
+        "chainId": (number(v, "big") - 35) // 2,  # EIP-155
+        "nonce": number(nonce, "big"),
+        "gas": number(gas, "big"),
+        "gasPrice": number(price, "big"),
+        "value": number(value, "big"),
+        "data": data,
+    }
+    return {**fields, "to": to} if to else fields
+
+
+# ---------------------------------------------------------------------- receipts
 
 
 def read_receipt(found: dict[str, Any]) -> Receipt:
@@ -198,19 +471,24 @@ def read_receipt(found: dict[str, Any]) -> Receipt:
     )
 
 
-def receipts(node: Node, hashes: Iterable[Hash]) -> list[Receipt | None]:
+async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[Receipt | None]:
     """Many receipts, in batches; None for what is in no block."""
     asked = [("eth_getTransactionReceipt", [to_hex(each)]) for each in hashes]
-    return [read_receipt(found) if found else None for found in node.batch(asked)]
+    return [read_receipt(found) if found else None for found in await node.batch(asked)]
 
 
-def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
+def receipts(node: Node, hashes: Iterable[Hash]) -> list[Receipt | None]:
+    """Many receipts, in batches; None for what is in no block."""
+    return drive(receipts_of(node.core, hashes))
+
+
+async def reason_of_async(node: AsyncNode, tx_hash: Hash) -> ContractError | None:
     """Why a transaction failed: the same call again, on the state before its block.
 
     None if it cannot be told: it does not fail there, or the node kept no such state. A reason that
     depends on the block's time, or on others in the same block, may differ.
     """
-    found = node.request("eth_getTransactionByHash", [to_hex(tx_hash)])
+    found = await node.request("eth_getTransactionByHash", [to_hex(tx_hash)])
     if not found or not found.get("blockNumber"):
         return None
     call = {"from": found["from"], "data": found["input"], "value": found["value"]}
@@ -221,9 +499,19 @@ def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
     # The block itself has the right time; before it, nothing of it has happened yet.
     for block in (number - 1, number):
         try:
-            node.request("eth_call", [call, hex(block)])
+            await node.request("eth_call", [call, hex(block)])
         except ContractError as reason:
             return reason
         except NodeError:
             continue
     return None
+
+
+def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
+    """As `reason_of_async`, for programs without an event loop."""
+    return drive(reason_of_async(node.core, tx_hash))
+
+
+def _nonce_is_taken(error: NodeError) -> bool:
+    said = error.message.lower()
+    return "nonce" in said or "underpriced" in said or "already" in said

@@ -9,9 +9,9 @@ HonorariumError
 │   ├── AuthorizationExpired, ...                 TestUSD
 │   └── RevertedWithReason, Panicked, UnknownContractError
 └── ChainError          a node or a chain is not what was expected
-    ├── NodeUnreachable, NodeError, ClockNotSettable
+    ├── NodeUnreachable, NodeError, NodeBehind, RateLimited, ClockNotSettable
     ├── WrongChain, ChainReset, NotOurCode, NoDeployment
-    └── TransactionFailed, FateUnknown
+    └── TransactionFailed, NonceTaken, FateUnknown
 
 Every error keeps the numbers it speaks of as attributes, in the order of its fields, and its
 message says what was wrong and what to do.
@@ -33,10 +33,13 @@ from honorarium.errors.chain import (
     ChainReset,
     ClockNotSettable,
     FateUnknown,
+    NodeBehind,
     NodeError,
     NoDeployment,
     NodeUnreachable,
+    NonceTaken,
     NotOurCode,
+    RateLimited,
     TransactionFailed,
     WrongChain,
 )
@@ -165,8 +168,10 @@ __all__ = [
     "JournalRefused",
     "LocalChainsOnly",
     "NoDeployment",
+    "NodeBehind",
     "NodeError",
     "NodeUnreachable",
+    "NonceTaken",
     "NotAParty",
     "NotClosing",
     "NotEnoughGas",
@@ -179,6 +184,7 @@ __all__ = [
     "PaymentFailed",
     "QuoteExpired",
     "QuoteTooFarAhead",
+    "RateLimited",
     "RatingWindowOver",
     "Reentered",
     "RevertedWithReason",

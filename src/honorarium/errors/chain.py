@@ -37,6 +37,28 @@ class NodeError(ChainError):
         super().__init__(f"the node refused {method} with code {code}: {message}; {advice}")
 
 
+class RateLimited(ChainError):
+    """The node asks to be asked less often. `waited`: so many seconds were waited already."""
+
+    def __init__(self, method: str, waited: float, reason: str) -> None:
+        self.method, self.waited, self.reason = method, waited, reason
+        super().__init__(
+            f"the node refuses {method}, still after {waited:.1f} seconds of waiting, because it "
+            f"is asked too often: {reason}; nothing was done; ask less, later, or another node"
+        )
+
+
+class NodeBehind(ChainError):
+    """The node has not caught up with its chain: what it says is old."""
+
+    def __init__(self, url: str, current: int, highest: int) -> None:
+        self.url, self.current, self.highest = url, current, highest
+        super().__init__(
+            f"the node at {_shown(url)} is at block {current} of {highest}: it still catches up; "
+            "wait until it has, or use another node"
+        )
+
+
 class WrongChain(ChainError):
     """The node serves another chain than the one that is meant."""
 
@@ -113,6 +135,18 @@ class TransactionFailed(ChainError):
             else "the reason cannot be told afterwards; try the same call again and compare its gas"
         )
         super().__init__(f"transaction 0x{tx_hash.hex()} failed: {why}")
+
+
+class NonceTaken(ChainError):
+    """The transaction can never count: another one of the same account used its nonce."""
+
+    def __init__(self, tx_hash: bytes, nonce: int) -> None:
+        self.tx_hash, self.nonce = tx_hash, nonce
+        super().__init__(
+            f"transaction 0x{tx_hash.hex()} can never count, because another one of this account "
+            f"has its nonce {nonce}: a program with another outbox uses the same key; nothing was "
+            "done, so send again; and give all programs of one key the same outbox"
+        )
 
 
 class FateUnknown(ChainError):

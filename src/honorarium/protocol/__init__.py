@@ -42,6 +42,7 @@ from honorarium.protocol.messages import (
     Leaving,
     Message,
     Opening,
+    Permit,
     Rating,
     ReceiveWithAuthorization,
     Revocation,
@@ -60,6 +61,13 @@ from honorarium.protocol.signed import (
     Quote,
     SignedAcknowledgement,
     SignedVoucher,
+)
+from honorarium.protocol.signer import (
+    Signer,
+    TransactionFields,
+    Wallet,
+    sign_message,
+    sign_terms,
 )
 from honorarium.protocol.slot import Slot, Status
 from honorarium.protocol.tariff import (
@@ -92,6 +100,7 @@ __all__ = [
     "Leaving",
     "Message",
     "Opening",
+    "Permit",
     "Quote",
     "Rated",
     "Rating",
@@ -106,6 +115,7 @@ __all__ = [
     "Signature",
     "SignedAcknowledgement",
     "SignedVoucher",
+    "Signer",
     "Slot",
     "Status",
     "Tariff",
@@ -113,8 +123,10 @@ __all__ = [
     "Tipped",
     "TopUp",
     "ToppedUp",
+    "TransactionFields",
     "Verifier",
     "Voucher",
+    "Wallet",
     "Withdrawal",
     "Withdrawn",
     "address_of",
@@ -127,6 +139,8 @@ __all__ = [
     "opening_nonce",
     "recover",
     "refusal",
+    "sign_message",
+    "sign_terms",
     "tip_nonce",
     "top_up_nonce",
 ]

@@ -199,6 +199,24 @@ class ReceiveWithAuthorization(Message):
         return (self.payer, self.to, self.value, self.valid_after, self.valid_before, self.nonce)
 
 
+@dataclass(frozen=True, slots=True)
+class Permit(Message):
+    """An owner, in the domain of the token: `spender` may take this much, until the deadline.
+
+    EIP-2612. The nonce is the token's count of the owner's permits.
+    """
+
+    TYPE: ClassVar[str] = "Permit"
+    owner: Address
+    spender: Address
+    value: BaseUnits
+    nonce: int
+    deadline: UnixTime
+
+    def values(self) -> tuple[int | bytes, ...]:
+        return (self.owner, self.spender, self.value, self.nonce, self.deadline)
+
+
 def opening_nonce(session_id: SessionId) -> Hash:
     """The nonce of an EIP-3009 authorization that opens this session and nothing else."""
     return Hash(session_id)

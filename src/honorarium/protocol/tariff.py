@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
+from honorarium.money import Money, Token
 from honorarium.units import MAX_UNITS, BaseUnits, Seconds
+
+_SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "interaction": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,36 @@ class Tariff:
     step_units: int
     step_price: BaseUnits
     max_units: int
+
+    @classmethod
+    def of(
+        cls,
+        token: Token,
+        price: Money,
+        *,
+        per: Literal["second", "minute", "hour", "interaction"] | int = "minute",
+        connect_fee: Money = 0,
+        included_units: int = 0,
+        step_units: int = 0,
+        step_price: Money = 0,
+        max_units: int = 0,
+    ) -> Tariff:
+        """A tariff in whole tokens: `Tariff.of(token, "1.50", per="minute", max_units=60)`.
+
+        `per` is what a unit is: a word, or seconds; started units count whole. Prices are text or
+        Decimals of whole tokens, integers of base units, or Amounts. Raises AmountNotExact for
+        floats and dust, TokensDiffer for an amount of another token.
+        """
+        seconds = _SECONDS[per] if isinstance(per, str) else per
+        return cls(
+            connect_fee=token.amount(connect_fee).base_units,
+            unit_price=token.amount(price).base_units,
+            unit_seconds=Seconds(seconds),
+            included_units=included_units,
+            step_units=step_units,
+            step_price=token.amount(step_price).base_units,
+            max_units=max_units,
+        )
 
     @classmethod
     def per_minute(cls, price: int, *, connect_fee: int = 0, max_units: int = 0) -> Tariff:

@@ -73,6 +73,13 @@ TYPES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("uint256", "validBefore"),
         ("bytes32", "nonce"),
     ),
+    "Permit": (
+        ("address", "owner"),
+        ("address", "spender"),
+        ("uint256", "value"),
+        ("uint256", "nonce"),
+        ("uint256", "deadline"),
+    ),
 }
 """Every message that is signed: name -> ((type, field), ...).
 

@@ -226,7 +226,7 @@ def _ready(
     stage = Stage(
         escrow=Domain(node.chain_id, manifest.address("SessionEscrow")),
         tip_jar=manifest.address("TipJar"),
-        token=calls.token_domain(node, manifest.address("TestUSD")),
+        token=node.read(calls.token_domain(manifest.address("TestUSD"))),
         platform=key_of("platform"),
         close_grace=plan.close_grace,
     )

@@ -1,0 +1,262 @@
+"""What one account has sent on one chain, kept until it is certain what became of it.
+
+A nonce is taken, and the transaction signed and stored, in one step that excludes every other
+program with the same outbox; only then is it broadcast. So two programs never take the same nonce,
+and after a crash the very same transaction goes out again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from honorarium.errors import ChainError
+from honorarium.ids import Hash
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS sent (
+    nonce   INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,           -- 0, then one more for every replacement
+    hash    BLOB    NOT NULL UNIQUE,
+    raw     BLOB    NOT NULL,
+    purpose TEXT,                       -- the idempotency key, if one was given
+    fate    TEXT    NOT NULL DEFAULT 'open',
+        -- open, mined, passed over (another attempt was mined), or void (it can never count)
+    PRIMARY KEY (nonce, attempt, hash)
+);
+CREATE INDEX IF NOT EXISTS sent_fate ON sent (fate, nonce);
+CREATE UNIQUE INDEX IF NOT EXISTS sent_purpose ON sent (purpose)
+    WHERE purpose IS NOT NULL AND attempt = 0 AND fate <> 'void';
+CREATE TABLE IF NOT EXISTS counted (nonce INTEGER NOT NULL);
+"""
+
+WAIT: Final = 60.0
+"""So many seconds another program may hold the outbox: its wallet may have to ask somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """What is broadcast, byte for byte. Sending it twice counts once."""
+
+    raw: bytes
+    hash: Hash
+    nonce: int
+
+
+class OutboxUnusable(ChainError):
+    """The file of an outbox cannot be read or written. Nothing was sent."""
+
+    def __init__(self, path: Path | None, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"the outbox {path or 'in memory'} cannot be used: {reason}; nothing was sent; mend "
+            "the file's place, or name another folder in HONORARIUM_STATE"
+        )
+
+
+class Outbox:
+    """The transactions of one account on one chain, in the file `path`; None: in memory.
+
+    Several programs and threads may have the same file open at once. Raises OutboxUnusable.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._translated():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(
+                path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False
+            )
+            if path is not None:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")  # stored means: survives the power
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._db.close()
+
+    # ------------------------------------------------------------------ taking nonces
+
+    def counted(self) -> bool:
+        """Whether the chain's count of the account is known, so that nonces can be taken."""
+        return self._one("SELECT 1 FROM counted") is not None
+
+    def count_from(self, nonce: int) -> None:
+        """The chain says that no nonce below this one is free."""
+        with self._writing():
+            known = self._one("SELECT nonce FROM counted")
+            if known is None:
+                self._db.execute("INSERT INTO counted VALUES (?)", (nonce,))
+            else:
+                self._db.execute("UPDATE counted SET nonce = ?", (max(known[0], nonce),))
+
+    def take(
+        self, sign: Callable[[int], SignedTransaction], purpose: str | None = None
+    ) -> tuple[SignedTransaction, bool]:
+        """The next transaction: `sign` gets the lowest free nonce, and its result is stored.
+
+        With a `purpose` that was used before, the first transaction of it instead, and False.
+        """
+        with self._writing():
+            if purpose is not None and (known := self._of_purpose(purpose)) is not None:
+                return known, False
+            nonce = self._free()
+            signed = sign(nonce)
+            self._store(signed, 0, purpose)
+            return signed, True
+
+    def fill(self, nonce: int, sign: Callable[[int], SignedTransaction]) -> SignedTransaction:
+        """A transaction of exactly this nonce, unless there is one already."""
+        with self._writing():
+            if existing := self.attempts(nonce):
+                return existing[-1]
+            signed = sign(nonce)
+            self._store(signed, 0, None)
+            return signed
+
+    def replace(
+        self, old: SignedTransaction, sign: Callable[[int], SignedTransaction]
+    ) -> SignedTransaction:
+        """Another attempt under the same nonce, unless somebody else made one meanwhile."""
+        with self._writing():
+            latest = self.attempts(old.nonce)[-1]
+            if latest.hash != old.hash:
+                return latest
+            signed = sign(old.nonce)
+            found = self._one("SELECT max(attempt) FROM sent WHERE nonce = ?", (old.nonce,))
+            assert found is not None
+            self._store(signed, found[0] + 1, None)
+            return signed
+
+    # ------------------------------------------------------------------ what became of them
+
+    def attempts(self, nonce: int) -> list[SignedTransaction]:
+        """What was signed under a nonce and may still count or did, in order."""
+        rows = self._all(
+            "SELECT raw, hash, nonce FROM sent WHERE nonce = ? AND fate <> 'void' ORDER BY attempt",
+            (nonce,),
+        )
+        return [SignedTransaction(raw, Hash(tx_hash), n) for raw, tx_hash, n in rows]
+
+    def find(self, tx_hash: Hash) -> SignedTransaction | None:
+        """What was signed under a hash; None if it is not of this outbox."""
+        row = self._one("SELECT raw, hash, nonce FROM sent WHERE hash = ?", (tx_hash,))
+        return SignedTransaction(row[0], Hash(row[1]), row[2]) if row else None
+
+    def of_purpose(self, purpose: str) -> SignedTransaction | None:
+        """The transaction that was signed for a purpose."""
+        with self._lock, self._translated():
+            return self._of_purpose(purpose)
+
+    def open_nonces(self, first: int, limit: int = 50) -> list[int]:
+        """Nonces of which it is not known whether they count, from `first` on."""
+        rows = self._all(
+            "SELECT DISTINCT nonce FROM sent WHERE fate = 'open' AND nonce >= ? "
+            "ORDER BY nonce LIMIT ?",
+            (first, limit),
+        )
+        return [nonce for (nonce,) in rows]
+
+    def last_mined(self) -> SignedTransaction | None:
+        """The transaction of the highest nonce that was seen in a block."""
+        row = self._one(
+            "SELECT raw, hash, nonce FROM sent WHERE fate = 'mined' ORDER BY nonce DESC LIMIT 1"
+        )
+        return SignedTransaction(row[0], Hash(row[1]), row[2]) if row else None
+
+    def mined(self, tx_hash: Hash) -> None:
+        """It was seen in a block; other attempts under its nonce can count no more."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE sent SET fate = iif(hash = ?1, 'mined', 'passed') WHERE fate <> 'void' "
+                "AND nonce = (SELECT nonce FROM sent WHERE hash = ?1)",
+                (tx_hash,),
+            )
+
+    def unmined(self, nonce: int) -> None:
+        """From this nonce on, what was seen in a block is there no more."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE sent SET fate = 'open' WHERE fate IN ('mined', 'passed') AND nonce >= ?",
+                (nonce,),
+            )
+
+    def release(self, tx_hash: Hash) -> None:
+        """It is in a block and changed nothing: its purpose may be tried again."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE sent SET purpose = NULL "
+                "WHERE nonce = (SELECT nonce FROM sent WHERE hash = ?)",
+                (tx_hash,),
+            )
+
+    def void(self, signed: SignedTransaction) -> None:
+        """It can never count: the node refused it, or its nonce counted for something else."""
+        with self._writing():
+            self._db.execute("UPDATE sent SET fate = 'void' WHERE hash = ?", (signed.hash,))
+
+    # ------------------------------------------------------------------ within
+
+    def _free(self) -> int:
+        """The lowest nonce that is counted free and that nothing here has."""
+        row = self._one("SELECT nonce FROM counted")
+        if row is None:
+            raise RuntimeError("the account's count was never asked for")
+        found = self._one(
+            "SELECT min(free) FROM (SELECT ?1 AS free UNION ALL SELECT nonce + 1 FROM sent "
+            "WHERE fate <> 'void' AND nonce >= ?1) WHERE NOT EXISTS "
+            "(SELECT 1 FROM sent WHERE fate <> 'void' AND nonce = free)",
+            (row[0],),
+        )
+        assert found is not None
+        return int(found[0])
+
+    def _of_purpose(self, purpose: str) -> SignedTransaction | None:
+        row = self._one(
+            "SELECT raw, hash, nonce FROM sent "
+            "WHERE purpose = ? AND attempt = 0 AND fate <> 'void'",
+            (purpose,),
+        )
+        return SignedTransaction(row[0], Hash(row[1]), row[2]) if row else None
+
+    def _store(self, signed: SignedTransaction, attempt: int, purpose: str | None) -> None:
+        self._db.execute(
+            "INSERT INTO sent (nonce, attempt, hash, raw, purpose) VALUES (?, ?, ?, ?, ?)",
+            (signed.nonce, attempt, signed.hash, signed.raw, purpose),
+        )
+
+    def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
+        found = self._all(query, values)
+        return found[0] if found else None
+
+    def _all(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, self._translated():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Alone with the file; all of it is stored, or nothing."""
+        with self._lock, self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutboxUnusable(self.path, str(error)) from error

@@ -1,0 +1,411 @@
+"""The client: takes a quote, pays a deposit, meters, leaves if need be, tips, rates.
+
+`Client` blocks, `AsyncClient` is for asyncio; both do the same by the same code. Every method that
+sends takes an `idempotency_key`: with the same key the same transaction is followed, across a crash
+too, and never a second one sent.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from honorarium.chain import calls
+from honorarium.chain.account import (
+    HOUR,
+    Account,
+    Agreed,
+    AsyncAccount,
+    Payment,
+    PaymentNotPossible,
+    Relayable,
+    terms_of,
+)
+from honorarium.chain.contracts import AsyncContracts, Contracts
+from honorarium.chain.send import Fees, Receipt
+from honorarium.chain.wire import blocking
+from honorarium.client.meter import Meter, WrongMeterKey
+from honorarium.errors import SessionExists, SessionNotOpen
+from honorarium.ids import ZERO_HASH, Hash, SessionId
+from honorarium.money import Amount, Money
+from honorarium.protocol.keys import Key
+from honorarium.protocol.messages import (
+    Leaving,
+    Opening,
+    Rating,
+    Revocation,
+    TopUp,
+    opening_nonce,
+    tip_nonce,
+    top_up_nonce,
+)
+from honorarium.protocol.signed import Quote
+from honorarium.protocol.signer import Signer, sign_terms
+from honorarium.protocol.slot import Status
+from honorarium.protocol.terms import Terms
+from honorarium.units import BaseUnits, UnixTime
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session of this client's that is open on the chain, with its meter."""
+
+    id: SessionId
+    terms: Terms
+    opened_at: UnixTime
+    meter: Meter
+
+
+class AsyncClient(AsyncAccount):
+    """Somebody who is advised, and pays.
+
+    `meter_key` signs the readings; a new one is made if none is given. Keep it as long as sessions
+    run: without it nobody can prove more units.
+    """
+
+    def __init__(
+        self,
+        contracts: AsyncContracts,
+        signer: Signer,
+        meter_key: Key | None = None,
+        *,
+        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+    ) -> None:
+        super().__init__(contracts, signer, fees=fees)
+        self.meter_key = meter_key or Key.generate()
+
+    # ------------------------------------------------------------------ opening
+
+    async def open(
+        self,
+        quote: Quote,
+        deposit: Money | None = None,
+        *,
+        pay: Payment = "wallet",
+        idempotency_key: str | None = None,
+    ) -> OpenSession:
+        """Opens a session of this quote and funds it. Again with the same quote: the same session.
+
+        `deposit` None: the fee for all units of the tariff, or the smallest deposit if the tariff
+        has no cap. Paid by approval from the wallet, tokens are approved on the way, for exactly
+        the deposit; if the contract then refuses, the approval stays.
+
+        Raises WrongSignature for a quote that the advisor's key did not sign, WrongMeterKey for one
+        that names another meter key than this client's, and whatever the contract refuses, with its
+        numbers (QuoteExpired, DepositTooSmall, SessionExists, ...).
+        """
+        if quote.terms.meter_key != self.meter_key.address:
+            raise WrongMeterKey(self.meter_key.address, quote.terms.meter_key)
+        await self.fund(quote, deposit, pay=pay, idempotency_key=idempotency_key)
+        return await self.join(quote.terms)
+
+    async def fund(
+        self,
+        quote: Quote,
+        deposit: Money | None = None,
+        *,
+        client_signature: bytes = b"",
+        pay: Payment = "wallet",
+        idempotency_key: str | None = None,
+    ) -> SessionId:
+        """Opens a session as its payer, for oneself or for a client who signed its terms too.
+
+        As `open`, for a payer who is not the client: `client_signature` is the client's `consent`.
+        """
+        escrow, terms = self.contracts.escrow, quote.terms
+        await self._verify(quote)
+        session_id = terms.session_id(escrow)
+        held = (await self.contracts.session(session_id)).status
+        if held is Status.OPEN:
+            return session_id
+        if held is not Status.NONE:
+            raise SessionExists(session_id)
+        amount = await self._deposit(terms, deposit)
+        key = idempotency_key or f"open:{session_id.hex()}"
+        if pay in ("authorization", "balance"):
+            signed = await self.sign_opening(
+                quote, amount, client_signature=client_signature, pay=pay
+            )
+            await self.relay(signed, idempotency_key=key)
+            return session_id
+        value = await self._pay(amount, escrow.contract, pay, key)
+        data = calls.open(terms, amount.base_units, quote.signature, client_signature)
+        await self._act(data, value, key)
+        return session_id
+
+    async def sign_opening(
+        self,
+        quote: Quote,
+        deposit: Money | None = None,
+        *,
+        client_signature: bytes = b"",
+        pay: Payment = "authorization",
+        valid_for: int = HOUR,
+    ) -> Relayable:
+        """As `fund`, for anybody to send: by EIP-3009 within `valid_for` seconds, or from the
+        balance as long as the quote holds. Raises PaymentNotPossible for other ways to pay.
+        """
+        escrow, terms = self.contracts.escrow, quote.terms
+        await self._verify(quote)
+        amount = await self._deposit(terms, deposit)
+        if pay == "balance":
+            signature = await self._sign(Opening(terms, amount.base_units))
+            row = calls.OpeningRow(
+                terms, amount.base_units, quote.signature, client_signature, signature
+            )
+            return self._relayable("open", calls.open_from_balance(row))
+        _must_be_signable(pay, amount)
+        nonce = opening_nonce(terms.session_id(escrow))
+        before, signature = await self._authorize(amount, escrow.contract, nonce, valid_for)
+        values = (terms, amount.base_units, 0, before, signature, quote.signature, client_signature)
+        return self._relayable("open", calls.open_with_authorization(*values))
+
+    async def consent(self, quote: Quote) -> bytes:
+        """The client's own signature of the terms, for a payer who is somebody else.
+
+        Raises WrongSignature, and WrongMeterKey for a meter key that is not this client's.
+        """
+        await self._verify(quote)
+        if quote.terms.meter_key != self.meter_key.address:
+            raise WrongMeterKey(self.meter_key.address, quote.terms.meter_key)
+        escrow = self.contracts.escrow
+        return await self._aside(lambda: sign_terms(self.signer, quote.terms, escrow))
+
+    async def join(self, quote: Agreed) -> OpenSession:
+        """The session of these terms that is open already, whoever opened it, with a new meter.
+
+        Raises SessionNotOpen, WrongMeterKey.
+        """
+        terms, escrow = terms_of(quote), self.contracts.escrow
+        session_id = terms.session_id(escrow)
+        held = await self.contracts.session(session_id)
+        if held.status is not Status.OPEN:
+            raise SessionNotOpen(session_id)
+        meter = Meter(terms, escrow, self.meter_key, held.deposit)
+        return OpenSession(session_id, terms, held.opened_at, meter)
+
+    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> Receipt:
+        """As the payer: makes sure that a quote is never opened. Raises SessionExists if it was."""
+        return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
+
+    async def sign_revocation(self, quote: Agreed) -> Relayable:
+        """As `revoke`, for anybody to send."""
+        terms = terms_of(quote)
+        signature = await self._sign(Revocation(terms.session_id(self.contracts.escrow)))
+        return self._relayable("revoke", calls.revoke(terms, self.address, signature))
+
+    # ------------------------------------------------------------------ while it runs
+
+    async def top_up(
+        self,
+        session: Agreed,
+        deposit: Money,
+        *,
+        pay: Payment = "wallet",
+        idempotency_key: str | None = None,
+    ) -> Amount:
+        """Raises the whole deposit to `deposit`; the session's meter goes on that far.
+
+        Raises DepositNotRaised, AlreadyClosing, SessionNotOpen.
+        """
+        terms, escrow = terms_of(session), self.contracts.escrow
+        raised = (await self.contracts.token(terms.token)).amount(deposit)
+        held = await self.contracts.session(terms.session_id(escrow))
+        if held.status not in (Status.OPEN, Status.CLOSING):
+            raise SessionNotOpen(terms.session_id(escrow))
+        added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
+        if pay == "balance":
+            data = calls.top_up_from_balance(terms, raised.base_units)
+            await self._act(data, 0, idempotency_key)
+        elif pay == "authorization":
+            signed = await self.sign_top_up(terms, raised, pay=pay)
+            await self.relay(signed, idempotency_key=idempotency_key)
+        else:
+            value = await self._pay(added, escrow.contract, pay, idempotency_key)
+            await self._act(calls.top_up(terms, raised.base_units), value, idempotency_key)
+        if isinstance(session, OpenSession):
+            session.meter.deposit = raised.base_units
+        return raised
+
+    async def sign_top_up(
+        self,
+        session: Agreed,
+        deposit: Money,
+        *,
+        pay: Payment = "authorization",
+        valid_for: int = HOUR,
+    ) -> Relayable:
+        """As `top_up`, for anybody to send, by EIP-3009 or from the balance.
+
+        Raise the meter's `deposit` when it has happened, and not before.
+        """
+        terms, escrow = terms_of(session), self.contracts.escrow
+        session_id = terms.session_id(escrow)
+        raised = (await self.contracts.token(terms.token)).amount(deposit)
+        if pay == "balance":
+            signature = await self._sign(TopUp(session_id, raised.base_units))
+            data = calls.top_up_from_balance(terms, raised.base_units, signature)
+            return self._relayable("top up", data)
+        _must_be_signable(pay, raised)
+        held = await self.contracts.session(session_id)
+        added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
+        nonce = top_up_nonce(session_id, raised.base_units)
+        before, signature = await self._authorize(added, escrow.contract, nonce, valid_for)
+        values = (terms, raised.base_units, 0, before, signature)
+        return self._relayable("top up", calls.top_up_with_authorization(*values))
+
+    async def leave(self, session: Agreed, *, idempotency_key: str | None = None) -> UnixTime:
+        """Asks to close, and stops the meter: the chain counts no more time either.
+
+        The moment (unix seconds) from which on anybody may finalize, and the rest of the deposit
+        comes back. Raises AlreadyClosing, SessionNotOpen.
+        """
+        terms = terms_of(session)
+        data = calls.request_close(terms, self.address)
+        receipt = await self._act(data, 0, idempotency_key)
+        closing_at = (await self.contracts.node.block(receipt.block)).timestamp
+        if isinstance(session, OpenSession):
+            session.meter.leave(closing_at)
+        return UnixTime(closing_at + terms.close_grace)
+
+    async def sign_leaving(self, session: Agreed) -> Relayable:
+        """As `leave`, for anybody to send. Stop the meter yourself: `session.meter.leave(...)`."""
+        terms = terms_of(session)
+        signature = await self._sign(Leaving(terms.session_id(self.contracts.escrow)))
+        return self._relayable("leave", calls.request_close(terms, self.address, signature))
+
+    # ------------------------------------------------------------------ afterwards
+
+    async def tip(
+        self,
+        session: Agreed,
+        amount: Money,
+        *,
+        memo: Hash = ZERO_HASH,
+        pay: Payment = "wallet",
+        idempotency_key: str | None = None,
+    ) -> Amount:
+        """Gives the session's advisor `amount` of its token, all of it to them, at any time."""
+        terms, jar = terms_of(session), self.contracts.tip_jar
+        given = (await self.contracts.token(terms.token)).amount(amount)
+        if pay == "authorization":
+            signed = await self.sign_tip(terms, given, memo=memo)
+            await self.relay(signed, idempotency_key=idempotency_key)
+            return given
+        if pay == "balance":
+            raise PaymentNotPossible(pay, str(given.token), "tips come from the wallet")
+        value = await self._pay(given, jar, pay, idempotency_key)
+        session_id = terms.session_id(self.contracts.escrow)
+        data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
+        await self.sender.transact(jar, data, value, idempotency_key=idempotency_key)
+        return given
+
+    async def sign_tip(
+        self,
+        session: Agreed,
+        amount: Money,
+        *,
+        memo: Hash = ZERO_HASH,
+        valid_for: int = HOUR,
+    ) -> Relayable:
+        """As `tip`, by EIP-3009, for anybody to send within `valid_for` seconds."""
+        terms, jar = terms_of(session), self.contracts.tip_jar
+        session_id = terms.session_id(self.contracts.escrow)
+        given = (await self.contracts.token(terms.token)).amount(amount)
+        salt = Hash(secrets.token_bytes(32))
+        nonce = tip_nonce(terms.token, terms.advisor, session_id, memo, salt)
+        before, signature = await self._authorize(given, jar, nonce, valid_for)
+        data = calls.tip_with_authorization(
+            self.address,
+            terms.advisor,
+            session_id,
+            terms.token,
+            given.base_units,
+            memo,
+            salt,
+            0,
+            before,
+            signature,
+        )
+        return self._relayable("tip", data, jar)
+
+    async def rate(
+        self,
+        session: Agreed,
+        score: int,
+        comment_hash: Hash = ZERO_HASH,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Scores a closed session, 1 to 5, once, within 30 days.
+
+        `comment_hash` commits to words that stay off the chain (`protocol.note_hash`).
+        Raises ScoreOutOfRange, SessionNotClosed, NothingEarned, AlreadyRated, RatingWindowOver.
+        """
+        data = calls.rate(terms_of(session), score, comment_hash)
+        return await self._act(data, 0, idempotency_key)
+
+    async def sign_rating(
+        self, session: Agreed, score: int, comment_hash: Hash = ZERO_HASH
+    ) -> Relayable:
+        """As `rate`, for anybody to send."""
+        terms = terms_of(session)
+        session_id = terms.session_id(self.contracts.escrow)
+        signature = await self._sign(Rating(session_id, score, comment_hash))
+        return self._relayable("rate", calls.rate(terms, score, comment_hash, signature))
+
+    # ------------------------------------------------------------------ within
+
+    async def _verify(self, quote: Quote) -> None:
+        """A key's quote is checked here; a contract wallet's only the chain can check."""
+        if not await self.contracts.node.code(quote.terms.advisor):
+            quote.verify(self.contracts.escrow)
+
+    async def _deposit(self, terms: Terms, given: Money | None) -> Amount:
+        token = await self.contracts.token(terms.token)
+        if given is not None:
+            return token.amount(given)
+        cap = terms.tariff.max_units
+        return token.amount(terms.tariff.fee(cap) if cap else terms.smallest_deposit())
+
+
+class Client(Account):
+    """As AsyncClient, for programs without an event loop."""
+
+    core: AsyncClient
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        signer: Signer,
+        meter_key: Key | None = None,
+        *,
+        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.core = AsyncClient(contracts.core, signer, meter_key, fees=fees)
+
+    @property
+    def meter_key(self) -> Key:
+        return self.core.meter_key
+
+    open = blocking(AsyncClient.open)
+    fund = blocking(AsyncClient.fund)
+    sign_opening = blocking(AsyncClient.sign_opening)
+    consent = blocking(AsyncClient.consent)
+    join = blocking(AsyncClient.join)
+    revoke = blocking(AsyncClient.revoke)
+    sign_revocation = blocking(AsyncClient.sign_revocation)
+    top_up = blocking(AsyncClient.top_up)
+    sign_top_up = blocking(AsyncClient.sign_top_up)
+    leave = blocking(AsyncClient.leave)
+    sign_leaving = blocking(AsyncClient.sign_leaving)
+    tip = blocking(AsyncClient.tip)
+    sign_tip = blocking(AsyncClient.sign_tip)
+    rate = blocking(AsyncClient.rate)
+    sign_rating = blocking(AsyncClient.sign_rating)
+
+
+def _must_be_signable(pay: Payment, amount: Amount) -> None:
+    if pay != "authorization":
+        reason = "only an authorization or the balance can be signed for others to send"
+        raise PaymentNotPossible(pay, str(amount.token), reason)
