@@ -15,7 +15,7 @@ from honorarium.chain.calls import Authorization, ClosingRow, OpeningRow, Settle
 from honorarium.chain.deploy import Manifest
 from honorarium.chain.local import LocalChain
 from honorarium.chain.node import Node, to_hex
-from honorarium.chain.send import Receipt, Sender
+from honorarium.chain.send import Sender, TxReceipt
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.keys import Key
 from honorarium.protocol.messages import (
@@ -90,7 +90,7 @@ class Stage:
     def address(self, name: str) -> Address:
         return self.key(name).address
 
-    def send(self, who: str, to: Address | None, data: bytes, value: int = 0) -> Receipt:
+    def send(self, who: str, to: Address | None, data: bytes, value: int = 0) -> TxReceipt:
         """A transaction in a block of its own, a second after the last one at least."""
         self.now = UnixTime(self.now + 1)
         self.node.set_time(self.now)

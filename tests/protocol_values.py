@@ -81,9 +81,6 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Closing: st.builds(Closing, session_ids, uint(32), hashes, times),
     Leaving: st.builds(Leaving, session_ids),
     Opening: st.builds(Opening, terms, amounts),
-    Permit: st.builds(
-        Permit, addresses, addresses, uint(256).map(BaseUnits), uint(256), uint(256).map(UnixTime)
-    ),
     Rating: st.builds(Rating, session_ids, uint(8), hashes),
     ReceiveWithAuthorization: st.builds(
         ReceiveWithAuthorization,
@@ -107,6 +104,16 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
         uint(256).map(UnixTime),
     ),
 }
+
+"""What the contracts read, and acknowledgements."""
+
+SIGNED: dict[type[Message], st.SearchStrategy[Message]] = {
+    **MESSAGES,
+    Permit: st.builds(
+        Permit, addresses, addresses, uint(256).map(BaseUnits), uint(256), uint(256).map(UnixTime)
+    ),
+}
+"""What is ever signed: tokens read permits."""
 
 
 def raw(text: str) -> bytes:

@@ -199,7 +199,7 @@ def test_parts_of_the_contracts_that_the_documents_name_exist() -> None:
 def test_calls_of_the_package_that_the_documents_name_exist() -> None:
     places = {
         "calls": "chain/calls.py",
-        "Client": "client/wallet.py",
+        "Client": "client/client.py",
         "Advisor": "advisor/advisor.py",
         "Contracts": "chain/contracts.py",
     }

@@ -65,7 +65,7 @@ def test_a_voucher_travels_from_the_meter_through_the_contract_to_the_auditor() 
         with pytest.raises(WrongSignature):
             Quote(cheaper, quote.signature).verify(contracts.escrow)
 
-        # -- client/wallet.py, chain/calls.py, chain/send.py → Sessions.sol, open: the client funds
+        # -- client/client.py, chain/calls.py, chain/send.py → Sessions.sol, open: the client funds
         #    the terms. Now they are a session, and its deposit waits in the escrow.
         session = client.open(quote)
         deposit = tariff.fee(tariff.max_units)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gas import BATCH_GAS, BEGIN, DEPOSIT, TARIFF, Bench, key
 from honorarium import chain
-from honorarium.chain import Node, Receipt, Sender, calls
+from honorarium.chain import Node, Sender, TxReceipt, calls
 from honorarium.errors import NodeUnreachable
 from honorarium.ids import Address
 from honorarium.protocol import Key
@@ -127,7 +127,7 @@ class Ground:
         assert receipt.contract is not None
         return Contract(self.node, receipt.contract, artifact)
 
-    def as_deployer(self, to: Address | None, data: bytes) -> Receipt:
+    def as_deployer(self, to: Address | None, data: bytes) -> TxReceipt:
         # Without a time of its own a block gets this machine's, which may run ahead of the bench's.
         self.bench.at(self.bench.now + 1)
         return self.bench.senders[DEPLOYER.address].transact(to, data, gas=BATCH_GAS)

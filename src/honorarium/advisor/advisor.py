@@ -14,7 +14,7 @@ from honorarium.chain import calls
 from honorarium.chain.account import HOUR, Account, Agreed, AsyncAccount, Relayable, terms_of
 from honorarium.chain.calls import ClosingRow, Settlement, Tally
 from honorarium.chain.contracts import Contracts, read_events
-from honorarium.chain.send import Fees, Receipt
+from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, SessionNotOpen
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
@@ -87,7 +87,7 @@ class AsyncAdvisor(AsyncAccount):
         escrow = self.contracts.escrow
         return Quote(terms, await self._aside(lambda: sign_terms(self.signer, terms, escrow)))
 
-    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> Receipt:
+    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """Makes sure that a quote is never opened. Raises SessionExists if it was."""
         return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
 
@@ -163,7 +163,7 @@ class AsyncAdvisor(AsyncAccount):
 
     async def answer(
         self, session: Agreed, answer_hash: Hash, *, idempotency_key: str | None = None
-    ) -> Receipt:
+    ) -> TxReceipt:
         """Answers a rating, once. Raises NotRated, AlreadyAnswered."""
         return await self._act(calls.answer(terms_of(session), answer_hash), 0, idempotency_key)
 
@@ -180,14 +180,14 @@ class AsyncAdvisor(AsyncAccount):
 
     # ------------------------------------------------------------------ within
 
-    async def _earned(self, terms: Terms, receipt: Receipt) -> Earned:
+    async def _earned(self, terms: Terms, receipt: TxReceipt) -> Earned:
         (result,) = await self._results([terms], receipt)
         if isinstance(result, ContractError):
             raise result
         return result
 
     async def _results(
-        self, terms: Sequence[Terms], receipt: Receipt
+        self, terms: Sequence[Terms], receipt: TxReceipt
     ) -> list[Earned | ContractError]:
         """What the log of one transaction says of each of these sessions."""
         escrow = self.contracts.escrow

@@ -40,6 +40,13 @@ from honorarium.chain.deploy import (
     find_async,
     verify,
 )
+from honorarium.chain.keystore import (
+    KeystoreExists,
+    KeyUnusable,
+    key_from_environment,
+    read_keystore,
+    write_keystore,
+)
 from honorarium.chain.local import (
     ChainInUse,
     ChainNotStarted,
@@ -64,8 +71,8 @@ from honorarium.chain.outbox import Outbox, OutboxUnusable, SignedTransaction
 from honorarium.chain.send import (
     AsyncSender,
     Fees,
-    Receipt,
     Sender,
+    TxReceipt,
     reason_of,
     reason_of_async,
     receipts,
@@ -90,6 +97,8 @@ __all__ = [
     "Engine",
     "EngineMissing",
     "Fees",
+    "KeyUnusable",
+    "KeystoreExists",
     "LocalChain",
     "LogRecord",
     "Manifest",
@@ -102,7 +111,6 @@ __all__ = [
     "PaymentNotPossible",
     "Query",
     "RawLog",
-    "Receipt",
     "Relayable",
     "Sender",
     "Session",
@@ -112,6 +120,7 @@ __all__ = [
     "Tally",
     "TokenWithoutDomain",
     "Transaction",
+    "TxReceipt",
     "UnreadableLog",
     "attach",
     "attach_async",
@@ -122,11 +131,14 @@ __all__ = [
     "deploy",
     "find",
     "find_async",
+    "key_from_environment",
     "raw_logs",
     "read_events",
+    "read_keystore",
     "reason_of",
     "reason_of_async",
     "receipts",
     "transactions",
     "verify",
+    "write_keystore",
 ]

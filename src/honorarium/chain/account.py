@@ -16,7 +16,7 @@ from typing import Final, Literal, Protocol, Self, TypeVar
 from honorarium.chain import calls
 from honorarium.chain.contracts import AsyncContracts, Contracts
 from honorarium.chain.node import from_hex, to_hex
-from honorarium.chain.send import AsyncSender, Fees, Receipt
+from honorarium.chain.send import AsyncSender, Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.errors import InputError
 from honorarium.ids import Address, Hash
@@ -129,7 +129,7 @@ class AsyncAccount:
         *,
         pay: Payment = "wallet",
         idempotency_key: str | None = None,
-    ) -> Receipt:
+    ) -> TxReceipt:
         """Fills this account's balance in the escrow, to open sessions from.
 
         Raises AmountNotReceived, PaymentNotPossible, and what the token refuses.
@@ -194,7 +194,7 @@ class AsyncAccount:
 
     # ------------------------------------------------------------------ for anybody
 
-    async def relay(self, signed: Relayable, *, idempotency_key: str | None = None) -> Receipt:
+    async def relay(self, signed: Relayable, *, idempotency_key: str | None = None) -> TxReceipt:
         """Sends what somebody signed, and pays the gas.
 
         Raises what the contract refuses, before anything is sent; InputError for a contract that is
@@ -208,7 +208,7 @@ class AsyncAccount:
             )
         return await self.sender.transact(signed.to, signed.data, idempotency_key=idempotency_key)
 
-    async def finalize(self, session: Agreed, *, idempotency_key: str | None = None) -> Receipt:
+    async def finalize(self, session: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """Ends a session whose grace is over. Raises GraceRunning, NotClosing, SessionNotOpen."""
         return await self._act(calls.finalize(terms_of(session)), 0, idempotency_key)
 
@@ -227,7 +227,7 @@ class AsyncAccount:
             return await self.contracts.balance(token, self.address)
         return await self._amount(amount, token)
 
-    async def _act(self, data: bytes, value: int, idempotency_key: str | None) -> Receipt:
+    async def _act(self, data: bytes, value: int, idempotency_key: str | None) -> TxReceipt:
         escrow = self.contracts.escrow.contract
         return await self.sender.transact(escrow, data, value, idempotency_key=idempotency_key)
 

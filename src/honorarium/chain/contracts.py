@@ -19,7 +19,7 @@ from honorarium.chain.local import LocalChain
 from honorarium.chain.logs import LogRecord, decode, read_log
 from honorarium.chain.node import AsyncNode, Node, Query, to_hex
 from honorarium.chain.outbox import Outbox
-from honorarium.chain.send import AsyncSender, Fees, Receipt, Sender
+from honorarium.chain.send import AsyncSender, Fees, Sender, TxReceipt
 from honorarium.chain.wire import blocking, drive
 from honorarium.errors import ContractError, InputError, NodeError, TokenWithoutCode
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
@@ -332,7 +332,7 @@ async def manifest_of(node: AsyncNode, given: Manifest | Path | None) -> Manifes
     return await find_async(node)
 
 
-def read_events(receipt: Receipt, contract: Address) -> list[Event]:
+def read_events(receipt: TxReceipt, contract: Address) -> list[Event]:
     """What `contract` wrote in this transaction, in order. Raises UnreadableLog."""
     written: Sequence[LogRecord] = [
         decode(log) for log in map(read_log, receipt.logs) if log.address == contract

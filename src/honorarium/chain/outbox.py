@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS sent (
     purpose TEXT,                       -- the idempotency key, if one was given
     fate    TEXT    NOT NULL DEFAULT 'open',
         -- open, mined, passed over (another attempt was mined), or void (it can never count)
+    signed  REAL    NOT NULL,           -- when, by this machine's clock
+    told    INTEGER NOT NULL DEFAULT 0, -- whether a node has taken it
     PRIMARY KEY (nonce, attempt, hash)
 );
 CREATE INDEX IF NOT EXISTS sent_fate ON sent (fate, nonce);
@@ -166,6 +169,25 @@ class Outbox:
         )
         return [nonce for (nonce,) in rows]
 
+    def told(self, tx_hash: Hash) -> None:
+        """A node has taken it."""
+        with self._writing():
+            self._db.execute("UPDATE sent SET told = 1 WHERE hash = ?", (tx_hash,))
+
+    def untold_before(self, nonce: int) -> tuple[SignedTransaction, float] | None:
+        """The oldest transaction below a nonce that no node has taken yet, and its age in seconds:
+        the program that signed it is about to send it, or it is gone.
+        """
+        row = self._one(
+            "SELECT raw, hash, nonce, signed FROM sent AS one WHERE fate = 'open' AND nonce < ? "
+            "AND NOT EXISTS (SELECT 1 FROM sent WHERE nonce = one.nonce AND told) "
+            "ORDER BY nonce LIMIT 1",
+            (nonce,),
+        )
+        if row is None:
+            return None
+        return SignedTransaction(row[0], Hash(row[1]), row[2]), max(0.0, time.time() - row[3])
+
     def last_mined(self) -> SignedTransaction | None:
         """The transaction of the highest nonce that was seen in a block."""
         row = self._one(
@@ -230,8 +252,9 @@ class Outbox:
 
     def _store(self, signed: SignedTransaction, attempt: int, purpose: str | None) -> None:
         self._db.execute(
-            "INSERT INTO sent (nonce, attempt, hash, raw, purpose) VALUES (?, ?, ?, ?, ?)",
-            (signed.nonce, attempt, signed.hash, signed.raw, purpose),
+            "INSERT INTO sent (nonce, attempt, hash, raw, purpose, signed) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (signed.nonce, attempt, signed.hash, signed.raw, purpose, time.time()),
         )
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:

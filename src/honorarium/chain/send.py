@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -46,12 +47,15 @@ FEES_KEPT_SECONDS: Final = 60.0
 BUMP_PERCENT: Final = 25
 """A replacement offers so much more; nodes want at least 10."""
 
+GONE_AFTER: Final = 1.0
+"""So many seconds after signing a transaction a program must have sent it, or it is gone."""
+
 TAKEN_AGAIN: Final = 20
 """So often a nonce is taken anew if programs with another outbox were faster."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class TxReceipt:
     """What became of a transaction. `gas_used` in gas, `gas_price` in wei per gas."""
 
     tx_hash: Hash
@@ -97,6 +101,7 @@ class AsyncSender:
         self.node, self.signer, self.fees = node, signer, fees
         self.outbox = Outbox() if outbox is None else outbox
         self.address: Address = signer.address
+        self._fresh: set[Hash] = set()  # signed here, and never sent
         self._offer: dict[str, int] = {}
         self._offer_uses, self._offer_until = 0, 0.0
 
@@ -134,11 +139,13 @@ class AsyncSender:
         }
         if to is not None:
             fields["to"] = to
-        signed, _ = await self.node.wire.aside(
+        signed, fresh = await self.node.wire.aside(
             lambda: self.outbox.take(
                 lambda nonce: signed_by(self.signer, {**fields, "nonce": nonce}), idempotency_key
             )
         )
+        if fresh:
+            self._fresh.add(signed.hash)
         return signed
 
     async def submit(self, signed: SignedTransaction, at: UnixTime | None = None) -> Hash:
@@ -148,18 +155,24 @@ class AsyncSender:
         Raises NodeError if the node refuses it, FateUnknown if no answer came.
         """
         try:
-            # Any chain refuses a used nonce, but Ganache 7 takes 0 again and again.
-            if signed.nonce == 0 and await self._known(signed.hash):
+            # Any chain refuses what it has, but Ganache 7 takes nonce 0 again and again, and to
+            # another one it may never answer.
+            fresh = signed.hash in self._fresh and signed.nonce != 0
+            self._fresh.discard(signed.hash)
+            if not fresh and await self._known(signed.hash):
+                await self.node.wire.aside(partial(self.outbox.told, signed.hash))
                 return signed.hash
             if at is not None:
                 await self.node.send_at(at, signed.raw)
             else:
                 await self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
         except NodeUnreachable as error:
+            await self._must_not_be_reset()
             raise FateUnknown(signed.hash) from error
         except (NodeError, ContractError):
             if not await self._known(signed.hash):
                 raise
+        await self.node.wire.aside(partial(self.outbox.told, signed.hash))
         return signed.hash
 
     async def send(
@@ -180,6 +193,7 @@ class AsyncSender:
                 to, data, value=value, gas=gas, idempotency_key=idempotency_key
             )
             try:
+                await self._let_older_ones_go_first(signed.nonce)
                 return await self.submit(signed)
             except FateUnknown:
                 raise
@@ -197,7 +211,7 @@ class AsyncSender:
 
     # ------------------------------------------------------------------ what became of it
 
-    async def receipt(self, tx_hash: Hash) -> Receipt:
+    async def receipt(self, tx_hash: Hash) -> TxReceipt:
         """Waits until the transaction, or one that replaced it, is in a block.
 
         Meanwhile it sees to it that the account's older transactions, whoever signed them into the
@@ -212,17 +226,20 @@ class AsyncSender:
             hashes = [tx_hash]
             if signed is not None:
                 hashes = [each.hash for each in self.outbox.attempts(signed.nonce)] or hashes
-            for found in await receipts_of(self.node, hashes):
-                if found is not None:
-                    if signed is not None:
-                        await self.node.wire.aside(partial(self.outbox.mined, found.tx_hash))
-                    return found
-            waited = time.monotonic() - began
+            waited, silence = time.monotonic() - began, None
+            try:
+                for found in await receipts_of(self.node, hashes):
+                    if found is not None:
+                        if signed is not None:
+                            await self.node.wire.aside(partial(self.outbox.mined, found.tx_hash))
+                        return found
+                if signed is not None and waited > look_after:
+                    look_after = waited + 2.0
+                    await self._look_after(signed, waited)
+            except NodeUnreachable as error:
+                silence = error  # it may come back
             if waited > self.fees.patience:
-                raise FateUnknown(tx_hash)
-            if signed is not None and waited > look_after:
-                await self._look_after(signed, waited)
-                look_after = waited + 2.0
+                raise FateUnknown(tx_hash) from silence
             await self.node.wire.sleep(pause)
             pause = min(2 * pause, 1.0)
 
@@ -234,11 +251,14 @@ class AsyncSender:
         gas: int | None = None,
         *,
         idempotency_key: str | None = None,
-    ) -> Receipt:
+    ) -> TxReceipt:
         """Sends and waits. Raises TransactionFailed, with the contract's reason, if it failed;
         then nothing was changed, and the same `idempotency_key` tries it again.
         """
-        tx_hash = await self.send(to, data, value, gas, idempotency_key=idempotency_key)
+        try:
+            tx_hash = await self.send(to, data, value, gas, idempotency_key=idempotency_key)
+        except FateUnknown as unknown:
+            tx_hash = Hash(unknown.tx_hash)  # it is in the outbox: looked after like any other
         receipt = await self.receipt(tx_hash)
         if not receipt.ok:
             await self.node.wire.aside(partial(self.outbox.release, receipt.tx_hash))
@@ -252,6 +272,17 @@ class AsyncSender:
         return await self._send_again(latest)
 
     # ------------------------------------------------------------------ looking after the outbox
+
+    async def _let_older_ones_go_first(self, nonce: int) -> None:
+        """Not every node keeps a transaction whose turn is later. Whoever signed an older one is
+        given a moment to send it; after that they are gone, and it is sent for them.
+        """
+        while (older := self.outbox.untold_before(nonce)) is not None:
+            signed, age = older
+            if age < GONE_AFTER:
+                await self.node.wire.sleep(0.005)
+            else:
+                await self.submit(signed)
 
     async def _look_after(self, waiting: SignedTransaction, waited: float) -> None:
         latest = await self.node.transaction_count(self.address)
@@ -341,6 +372,11 @@ class AsyncSender:
             # Not taken: the older attempt may still count, this one never does.
             if not await self._is_in_a_block(new):
                 self.outbox.void(new)
+
+    async def _must_not_be_reset(self) -> None:
+        """A node that does not answer may be another one now. Raises ChainReset."""
+        with suppress(NodeUnreachable):
+            await self.node.must_be_the_same_chain()
 
     # ------------------------------------------------------------------ within
 
@@ -457,10 +493,10 @@ def fields_of(raw: bytes) -> TransactionFields:
 # ---------------------------------------------------------------------- receipts
 
 
-def read_receipt(found: dict[str, Any]) -> Receipt:
+def read_receipt(found: dict[str, Any]) -> TxReceipt:
     """A receipt as JSON-RPC writes it."""
     created = found.get("contractAddress")
-    return Receipt(
+    return TxReceipt(
         tx_hash=Hash(from_hex(found["transactionHash"])),
         block=BlockNumber(int(found["blockNumber"], 16)),
         ok=int(found["status"], 16) == 1,
@@ -471,13 +507,13 @@ def read_receipt(found: dict[str, Any]) -> Receipt:
     )
 
 
-async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[Receipt | None]:
+async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
     """Many receipts, in batches; None for what is in no block."""
     asked = [("eth_getTransactionReceipt", [to_hex(each)]) for each in hashes]
     return [read_receipt(found) if found else None for found in await node.batch(asked)]
 
 
-def receipts(node: Node, hashes: Iterable[Hash]) -> list[Receipt | None]:
+def receipts(node: Node, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
     """Many receipts, in batches; None for what is in no block."""
     return drive(receipts_of(node.core, hashes))
 

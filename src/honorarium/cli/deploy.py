@@ -12,8 +12,9 @@ from honorarium.chain import Manifest, Node, attach, find
 from honorarium.chain import deploy as deploy_contracts
 from honorarium.chain import verify as verify_contracts
 from honorarium.chain.deploy import shown
+from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.chain import contracts_table
-from honorarium.cli.secrets import KEY_VARIABLE, read_key
+from honorarium.cli.secrets import read_key
 from honorarium.errors import ChainReset, NotOurCode, WrongChain
 
 FOLDER = Path("deployments")

@@ -22,7 +22,7 @@ from honorarium.chain.account import (
     terms_of,
 )
 from honorarium.chain.contracts import AsyncContracts, Contracts
-from honorarium.chain.send import Fees, Receipt
+from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.client.meter import Meter, WrongMeterKey
 from honorarium.errors import SessionExists, SessionNotOpen
@@ -184,7 +184,7 @@ class AsyncClient(AsyncAccount):
         meter = Meter(terms, escrow, self.meter_key, held.deposit)
         return OpenSession(session_id, terms, held.opened_at, meter)
 
-    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> Receipt:
+    async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """As the payer: makes sure that a quote is never opened. Raises SessionExists if it was."""
         return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
 
@@ -336,7 +336,7 @@ class AsyncClient(AsyncAccount):
         comment_hash: Hash = ZERO_HASH,
         *,
         idempotency_key: str | None = None,
-    ) -> Receipt:
+    ) -> TxReceipt:
         """Scores a closed session, 1 to 5, once, within 30 days.
 
         `comment_hash` commits to words that stay off the chain (`protocol.note_hash`).

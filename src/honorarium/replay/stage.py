@@ -19,6 +19,7 @@ from typing import Final
 
 from honorarium.chain import LocalChain, Manifest, Node, Sender, attach, calls, deploy
 from honorarium.chain.deploy import LOCAL_CHAINS
+from honorarium.chain.keystore import KEY_VARIABLE, key_from_environment
 from honorarium.chain.node import from_hex, to_hex
 from honorarium.errors import ChainError, InputError, LocalChainsOnly
 from honorarium.ids import Address, Hash
@@ -41,7 +42,6 @@ DEPLOYING: Final = 4
 """So many transactions at most bring up the deployer and the contracts."""
 
 OPERATOR_COIN: Final = 10**24  # wei
-KEY_VARIABLE: Final = "HONORARIUM_KEY"
 
 
 class OtherReplay(InputError):
@@ -277,12 +277,8 @@ def _operator(node: Node) -> Key:
     """Who sends on a chain that is not ours: a key from the environment, or one of our own that the
     chain's first unlocked account pays for.
     """
-    secret = os.environ.get(KEY_VARIABLE)
-    if secret:
-        try:
-            return Key.from_bytes(bytes.fromhex(secret.removeprefix("0x")))
-        except ValueError:
-            raise InputError(f"{KEY_VARIABLE} is not a private key of 64 hex digits") from None
+    if os.environ.get(KEY_VARIABLE):
+        return key_from_environment()
     key = key_of("operator")
     if node.balance(key.address) >= OPERATOR_COIN // 2:
         return key
