@@ -183,13 +183,18 @@ class RecordFile:
         return found
 
     def _drop_torn_line(self) -> None:
-        """Also ends a whole last line whose newline was cut off, and syncs the file's name."""
+        """Also ends a whole last line whose newline was cut off; what stands there is synced."""
         length = os.fstat(self._file).st_size
         if length > self._size:
             os.ftruncate(self._file, self._size)
         elif length < self._size:
             os.pwrite(self._file, b"\n", length)
         os.fsync(self._file)
+        if not self._size:
+            self._sync_name()
+
+    def _sync_name(self) -> None:
+        """A file whose name is not on the disk is lost, however well it was synced itself."""
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

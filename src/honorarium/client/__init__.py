@@ -2,6 +2,18 @@
 
 from honorarium.client.client import AsyncClient, Client, OpenSession
 from honorarium.client.meter import Meter, NotMetered, WrongMeterKey
+from honorarium.client.notices import (
+    AdvisorSilent,
+    FundsLow,
+    FundsSpent,
+    Held,
+    Limit,
+    Notice,
+    OtherReading,
+    Resumed,
+    Stopped,
+    Tick,
+)
 from honorarium.client.receipt import Contact, Receipt
 from honorarium.client.receipt_errors import (
     ForeignRecord,
@@ -16,18 +28,28 @@ from honorarium.client.receipt_errors import (
 )
 
 __all__ = [
+    "AdvisorSilent",
     "AsyncClient",
     "Client",
     "Contact",
     "ForeignRecord",
+    "FundsLow",
+    "FundsSpent",
+    "Held",
+    "Limit",
     "LogContradicts",
     "Meter",
     "NotMetered",
+    "Notice",
     "OpenSession",
+    "OtherReading",
     "RateNotUsable",
     "Receipt",
+    "Resumed",
     "SessionRevoked",
     "SessionUnknown",
+    "Stopped",
+    "Tick",
     "TimeMissing",
     "WrongDomain",
     "WrongMeterKey",

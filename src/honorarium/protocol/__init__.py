@@ -35,6 +35,13 @@ from honorarium.protocol.keys import (
     address_of,
     recover,
 )
+from honorarium.protocol.limits import (
+    PATIENCE,
+    DepositNotUsable,
+    SettingNotUsable,
+    allowed_units,
+    funded_units,
+)
 from honorarium.protocol.messages import (
     Acknowledgement,
     Answer,
@@ -54,6 +61,12 @@ from honorarium.protocol.messages import (
     tip_nonce,
     top_up_nonce,
 )
+from honorarium.protocol.moments import (
+    Clock,
+    ClockWentBack,
+    MomentNotUsable,
+)
+from honorarium.protocol.records import OtherSession
 from honorarium.protocol.refusal import (
     refusal,
 )
@@ -83,12 +96,16 @@ from honorarium.protocol.verifier import Verifier
 
 __all__ = [
     "ESCROW_EVENTS",
+    "PATIENCE",
     "TIP_JAR_EVENTS",
     "Acknowledgement",
     "Answer",
     "Answered",
+    "Clock",
+    "ClockWentBack",
     "CloseRequested",
     "Closing",
+    "DepositNotUsable",
     "Deposited",
     "Domain",
     "EIP712DomainChanged",
@@ -99,7 +116,9 @@ __all__ = [
     "Key",
     "Leaving",
     "Message",
+    "MomentNotUsable",
     "Opening",
+    "OtherSession",
     "Permit",
     "Quote",
     "Rated",
@@ -111,6 +130,7 @@ __all__ = [
     "RowSkipped",
     "SessionClosed",
     "SessionOpened",
+    "SettingNotUsable",
     "Settled",
     "Signature",
     "SignedAcknowledgement",
@@ -130,9 +150,11 @@ __all__ = [
     "Withdrawal",
     "Withdrawn",
     "address_of",
+    "allowed_units",
     "billable_seconds",
     "decode_log",
     "deposit_nonce",
+    "funded_units",
     "genesis",
     "head_of",
     "note_hash",
