@@ -46,14 +46,26 @@ class Play(RuleBasedStateMachine):
     @initialize(
         kind=st.sampled_from(sorted(TARIFFS)),
         skew=st.integers(-3, 3),
-        funded=st.integers(1, 12),
-        patience=st.integers(3, 15),
+        funded=st.integers(1, 6),
+        patience=st.sampled_from((3, UNIT, 5 * UNIT)),
         increment=st.integers(1, 3),
+        line=st.sampled_from(((True, True), (True, False), (False, False))),
+        begins=st.sampled_from((0, UNIT + 2, 7 * UNIT)),
     )
-    def open(self, kind: str, skew: int, funded: int, patience: int, increment: int) -> None:
+    def open(
+        self,
+        kind: str,
+        skew: int,
+        funded: int,
+        patience: int,
+        increment: int,
+        line: tuple[bool, bool],
+        begins: int,
+    ) -> None:
+        """Something happens at once, or most plays would end before anything does."""
         self.tariff, self.skew, self.increment = TARIFFS[kind], skew, increment
         self.deposit = BaseUnits(3 + PRICE * funded)
-        self.theirs, self.ours = Watch(10), Watch(10 + skew)
+        self.theirs, self.ours = Watch(0), Watch(skew)
         self.meter = Meter(
             terms(self.tariff),
             DOMAIN,
@@ -79,6 +91,9 @@ class Play(RuleBasedStateMachine):
             self.meter.answer()
             self.book.answer()
             self.advising = True
+        self.the_line_changes(*line, begins)
+        for _ in range(begins % 3 if not self.tariff.unit_seconds else 0):
+            self.interact()
 
     def teardown(self) -> None:
         if hasattr(self, "book"):
@@ -88,7 +103,7 @@ class Play(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------- what may happen
 
-    @rule(seconds=st.integers(1, 3 * UNIT))
+    @rule(seconds=st.integers(1, 4 * UNIT))
     def pass_time(self, seconds: int) -> None:
         for _ in range(seconds):
             self.theirs.seconds += 1
@@ -104,9 +119,10 @@ class Play(RuleBasedStateMachine):
             self.obey()
         self.exchange()
 
-    @rule(up=st.booleans(), back=st.booleans())
-    def line(self, up: bool, back: bool) -> None:
+    @rule(up=st.booleans(), back=st.booleans(), seconds=st.integers(0, 4 * UNIT))
+    def the_line_changes(self, up: bool, back: bool, seconds: int) -> None:
         self.up, self.back = up, back
+        self.pass_time(seconds)
 
     @rule()
     def hand_over_what_comes_late(self) -> None:
@@ -235,6 +251,7 @@ class Play(RuleBasedStateMachine):
         except NotFunded:
             assert self.book.deposit < self.deposit
             return
+        self.the_contract_would_take_what_is_in_hand()
         if answer and self.back:
             self.meter.acknowledge(answer)
             # In the same second: the next unit, if the answer let it go.
