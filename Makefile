@@ -31,7 +31,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz
+.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,11 @@ lock: $(PYTHON_READY)  ## bring the lock files up to date with requirements/*.in
 	@npm install --package-lock-only --loglevel=error >/dev/null
 	@cd $(PEERS) && npm install --package-lock-only --loglevel=error >/dev/null
 	@$(BIN)/python scripts/complete_npm_lock.py
+
+docs: setup  ## the pages of docs/ as a site in build/site; a link that leads nowhere is an error
+	@rm -rf build/site
+	@$(BIN)/sphinx-build -q -E -W --keep-going -d build/site-pages -b html docs build/site
+	@echo "build/site/index.html"
 
 clean:  ## remove what was built and every environment
 	rm -rf build dist $(VENV) $(BROWNIE_VENV) $(PROVE_VENV) node_modules $(PEERS)/node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

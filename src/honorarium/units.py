@@ -22,11 +22,14 @@ UnixTime = NewType("UnixTime", int)
 """A moment: seconds since 1970-01-01T00:00:00Z, as in a block header."""
 
 BlockNumber = NewType("BlockNumber", int)
+"""A block's place in its chain."""
 
 Bps = NewType("Bps", int)
 """A share in hundredths of a percent: 10,000 is the whole."""
 
 WHOLE_SHARE: Final = Bps(10_000)
+"""All of it."""
+
 MAX_AMOUNT: Final = BaseUnits(2**80 - 1)
 """The largest deposit, fee or price: 80 bits, 1.2 million whole tokens of 18 decimals."""
 

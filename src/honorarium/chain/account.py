@@ -301,6 +301,7 @@ class Account:
 
     @property
     def address(self) -> Address:
+        """The account's own address."""
         return self.core.address
 
     balance = blocking(AsyncAccount.balance)

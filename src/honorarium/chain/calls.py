@@ -69,6 +69,7 @@ class Tally:
 
 
 def deposit(token: Address, account: Address, amount: int) -> bytes:
+    """Puts `amount` of the caller's money into `account`'s balance; coin comes along as value."""
     return encode_call("SessionEscrow", "deposit", token, account, amount)
 
 
@@ -81,6 +82,9 @@ def deposit_with_authorization(
     valid_before: int,
     signature: bytes,
 ) -> bytes:
+    """The same by EIP-3009, from `account`'s wallet to its own balance; anyone may send it. The
+    authorization's nonce is keccak256(abi.encode(keccak256("Deposit"), token, account, salt)).
+    """
     paid = (valid_after, valid_before, signature)
     return encode_call(
         "SessionEscrow", "depositWithAuthorization", token, account, amount, salt, paid
@@ -88,6 +92,7 @@ def deposit_with_authorization(
 
 
 def withdraw(token: Address, amount: int, to: Address) -> bytes:
+    """Pays `amount` of the caller's balance to `to`."""
     return encode_call("SessionEscrow", "withdraw", token, amount, to)
 
 
@@ -100,6 +105,7 @@ def withdraw_for(
     deadline: int,
     signature: bytes,
 ) -> bytes:
+    """The same for `account`, sent by anyone."""
     values = (account, token, amount, to, nonce, deadline, signature)
     return encode_call("SessionEscrow", "withdrawFor", *values)
 
@@ -110,6 +116,9 @@ def withdraw_for(
 def open(
     terms: Terms, deposit: int, advisor_signature: bytes, client_signature: bytes = b""
 ) -> bytes:
+    """Opens a session from the caller's wallet: by allowance, or with coin as value. The caller is
+    the payer.
+    """
     values = (terms, deposit, advisor_signature, client_signature)
     return encode_call("SessionEscrow", "open", *values)
 
@@ -123,20 +132,26 @@ def open_with_authorization(
     advisor_signature: bytes,
     client_signature: bytes = b"",
 ) -> bytes:
+    """Opens a session from the payer's wallet by EIP-3009; anyone may send it. The authorization's
+    nonce is the session id, its value the deposit.
+    """
     paid = (valid_after, valid_before, payer_signature)
     values = (terms, deposit, paid, advisor_signature, client_signature)
     return encode_call("SessionEscrow", "openWithAuthorization", *values)
 
 
 def open_from_balance(opening: OpeningRow) -> bytes:
+    """Opens a session from the payer's balance, to which the unspent deposit returns."""
     return encode_call("SessionEscrow", "openFromBalance", opening)
 
 
 def open_batch(rows: Sequence[OpeningRow]) -> bytes:
+    """Opens many sessions from balances. A bad row is skipped and told in `RowSkipped`."""
     return encode_call("SessionEscrow", "openBatch", rows)
 
 
 def revoke(terms: Terms, by: Address, signature: bytes = b"") -> bytes:
+    """Makes sure that these terms can never be opened."""
     return encode_call("SessionEscrow", "revoke", terms, by, signature)
 
 
@@ -144,25 +159,32 @@ def revoke(terms: Terms, by: Address, signature: bytes = b"") -> bytes:
 
 
 def top_up(terms: Terms, new_deposit: int) -> bytes:
+    """Raises the whole deposit to `new_deposit` from the wallet of the caller, who is the payer."""
     return encode_call("SessionEscrow", "topUp", terms, new_deposit)
 
 
 def top_up_with_authorization(
     terms: Terms, new_deposit: int, valid_after: int, valid_before: int, signature: bytes
 ) -> bytes:
+    """The same by EIP-3009; the authorization's nonce is keccak256(abi.encode(sessionId,
+    newDeposit)), its value the difference.
+    """
     paid = (valid_after, valid_before, signature)
     return encode_call("SessionEscrow", "topUpWithAuthorization", terms, new_deposit, paid)
 
 
 def top_up_from_balance(terms: Terms, new_deposit: int, signature: bytes = b"") -> bytes:
+    """The same from the payer's balance."""
     return encode_call("SessionEscrow", "topUpFromBalance", terms, new_deposit, signature)
 
 
 def settle(terms: Terms, voucher: SignedVoucher) -> bytes:
+    """Credits what a voucher proves; the session goes on. Anyone may send it."""
     return encode_call("SessionEscrow", "settle", Settlement(terms, voucher))
 
 
 def settle_batch(rows: Sequence[Settlement]) -> bytes:
+    """Settles many. A bad row is skipped and told in `RowSkipped`."""
     return encode_call("SessionEscrow", "settleBatch", rows)
 
 
@@ -170,22 +192,35 @@ def settle_batch(rows: Sequence[Settlement]) -> bytes:
 
 
 def close(terms: Terms, voucher: SignedVoucher | None = None) -> bytes:
+    """Settles a last voucher, if it brings anything, and returns the unspent deposit. The caller is
+    the advisor.
+    """
     return encode_call("SessionEscrow", "close", Settlement(terms, voucher))
 
 
 def close_for(closing: ClosingRow) -> bytes:
+    """The same, sent by anyone."""
     return encode_call("SessionEscrow", "closeFor", closing)
 
 
 def close_batch(rows: Sequence[ClosingRow]) -> bytes:
+    """Closes many, each as `close_for` does, or as `close` where the caller is the advisor and the
+    signature empty. A bad row is skipped and told in `RowSkipped`.
+    """
     return encode_call("SessionEscrow", "closeBatch", rows)
 
 
 def request_close(terms: Terms, by: Address, signature: bytes = b"") -> bytes:
+    """Leaves without the advisor: they have the grace period to settle, then anyone may finalize.
+    Time stops to count now.
+    """
     return encode_call("SessionEscrow", "requestClose", terms, by, signature)
 
 
 def finalize(terms: Terms) -> bytes:
+    """Ends a session whose grace period is over and returns the unspent deposit. Anyone may send
+    it.
+    """
     return encode_call("SessionEscrow", "finalize", terms)
 
 
@@ -193,10 +228,12 @@ def finalize(terms: Terms) -> bytes:
 
 
 def rate(terms: Terms, score: int, comment_hash: Hash, signature: bytes = b"") -> bytes:
+    """Scores a closed session in which something was earned, once, within 30 days."""
     return encode_call("SessionEscrow", "rate", terms, score, comment_hash, signature)
 
 
 def answer(terms: Terms, answer_hash: Hash, signature: bytes = b"") -> bytes:
+    """The advisor's one answer to a rating."""
     return encode_call("SessionEscrow", "answer", terms, answer_hash, signature)
 
 
@@ -204,6 +241,7 @@ def answer(terms: Terms, answer_hash: Hash, signature: bytes = b"") -> bytes:
 
 
 def tip(advisor: Address, session_id: SessionId, token: Address, amount: int, memo: Hash) -> bytes:
+    """Tips from the caller's wallet: by allowance to this contract, or with coin as value."""
     return encode_call("TipJar", "tip", advisor, session_id, token, amount, memo)
 
 
@@ -219,6 +257,9 @@ def tip_with_authorization(
     valid_before: int,
     signature: bytes,
 ) -> bytes:
+    """Tips from `tipper`'s wallet by EIP-3009; anyone may send it. The authorization's nonce is
+    keccak256(abi.encode(keccak256("Tip"), token, advisor, sessionId, memo, salt)).
+    """
     paid = (valid_after, valid_before, signature)
     values = (tipper, advisor, session_id, token, amount, memo, salt, paid)
     return encode_call("TipJar", "tipWithAuthorization", *values)
@@ -238,10 +279,12 @@ def mint_batch(accounts: Sequence[Address], amounts: Sequence[int]) -> bytes:
 
 
 def approve(spender: Address, amount: int) -> bytes:
+    """Lets `spender` take up to `amount` out of the caller's wallet (any ERC-20)."""
     return encode_call("TestUSD", "approve", spender, amount)
 
 
 def transfer(to: Address, amount: int) -> bytes:
+    """Moves `amount` out of the caller's wallet (any ERC-20)."""
     return encode_call("TestUSD", "transfer", to, amount)
 
 
@@ -281,10 +324,12 @@ def decode_session(data: bytes) -> Session:
 
 
 def session_id_of(escrow: Address, terms: Terms) -> Query[SessionId]:
+    """The id of a session of these terms here: their EIP-712 digest."""
     return Query(escrow, encode_call("SessionEscrow", "sessionIdOf", terms), SessionId)
 
 
 def fee_of(escrow: Address, terms: Terms, units: int) -> Query[BaseUnits]:
+    """The fee for `units` under these terms, before the deposit limits it."""
     return Query(escrow, encode_call("SessionEscrow", "feeOf", terms, units), _amount)
 
 
@@ -299,6 +344,7 @@ def nonce_of(escrow: Address, account: Address) -> Query[int]:
 
 
 def rating_of(escrow: Address, advisor: Address) -> Query[Tally]:
+    """How often an advisor was rated, and the sum of the scores."""
     return Query(
         escrow,
         encode_call("SessionEscrow", "ratingOf", advisor),
@@ -317,6 +363,7 @@ def token_allowance(token: Address, owner: Address, spender: Address) -> Query[B
 
 
 def token_decimals(token: Address) -> Query[int]:
+    """How many places the token's whole units have."""
     return Query(token, encode_call("TestUSD", "decimals"), _number)
 
 

@@ -37,6 +37,7 @@ from honorarium.protocol.keys import Key
 from honorarium.units import UnixTime
 
 Engine = Literal["ganache", "anvil"]
+"""The programs that can be a local chain."""
 
 NAMES: Final = ("operator", "advisor", "client", "payer", "platform")
 CHAIN_ID: Final[Mapping[Engine, int]] = {"ganache": 1337, "anvil": 31337}

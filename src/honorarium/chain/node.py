@@ -357,10 +357,12 @@ class Node:
 
     @property
     def url(self) -> str:
+        """Where the node is asked."""
         return self.core.url
 
     @property
     def chain_id(self) -> int:
+        """Asked once, and remembered."""
         return drive(self.core.chain_id())
 
     @property

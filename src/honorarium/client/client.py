@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from honorarium.chain import calls
 from honorarium.chain.account import (
@@ -29,6 +30,7 @@ from honorarium.errors import SessionExists, SessionNotOpen
 from honorarium.ids import ZERO_HASH, Hash, SessionId
 from honorarium.money import Amount, Money
 from honorarium.protocol.keys import Key
+from honorarium.protocol.limits import PATIENCE
 from honorarium.protocol.messages import (
     Leaving,
     Opening,
@@ -39,6 +41,7 @@ from honorarium.protocol.messages import (
     tip_nonce,
     top_up_nonce,
 )
+from honorarium.protocol.moments import Clock
 from honorarium.protocol.signed import Quote
 from honorarium.protocol.signer import Signer, sign_terms
 from honorarium.protocol.slot import Status
@@ -60,7 +63,8 @@ class AsyncClient(AsyncAccount):
     """Somebody who is advised, and pays.
 
     `meter_key` signs the readings; a new one is made if none is given. Keep it as long as sessions
-    run: without it nobody can prove more units.
+    run: without it nobody can prove more units. `clock`, `patience` and `increment` are those of
+    every session's `Meter`; in the folder `meters` each keeps a file, and survives a restart.
     """
 
     def __init__(
@@ -69,10 +73,16 @@ class AsyncClient(AsyncAccount):
         signer: Signer,
         meter_key: Key | None = None,
         *,
+        clock: Clock | None = None,
+        meters: Path | None = None,
+        patience: int | None = PATIENCE,
+        increment: int = 1,
         fees: Fees = Fees(),  # noqa: B008 - it is frozen
     ) -> None:
         super().__init__(contracts, signer, fees=fees)
         self.meter_key = meter_key or Key.generate()
+        self._clock, self._meters = clock, meters
+        self._patience, self._increment = patience, increment
 
     # ------------------------------------------------------------------ opening
 
@@ -172,16 +182,29 @@ class AsyncClient(AsyncAccount):
         return await self._aside(lambda: sign_terms(self.signer, quote.terms, escrow))
 
     async def join(self, quote: Agreed) -> OpenSession:
-        """The session of these terms that is open already, whoever opened it, with a new meter.
+        """The session of these terms that is open already, whoever opened it, with its meter.
 
-        Raises SessionNotOpen, WrongMeterKey.
+        Raises SessionNotOpen, WrongMeterKey; RecordFileBusy if another meter has its file.
         """
         terms, escrow = terms_of(quote), self.contracts.escrow
         session_id = terms.session_id(escrow)
         held = await self.contracts.session(session_id)
         if held.status is not Status.OPEN:
             raise SessionNotOpen(session_id)
-        meter = Meter(terms, escrow, self.meter_key, held.deposit)
+        path = None
+        if self._meters is not None:
+            self._meters.mkdir(parents=True, exist_ok=True)
+            path = self._meters / f"{session_id.hex()}.jsonl"
+        meter = Meter(
+            terms,
+            escrow,
+            self.meter_key,
+            held.deposit,
+            clock=self._clock,
+            path=path,
+            patience=self._patience,
+            increment=self._increment,
+        )
         return OpenSession(session_id, terms, held.opened_at, meter)
 
     async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
@@ -380,12 +403,26 @@ class Client(Account):
         signer: Signer,
         meter_key: Key | None = None,
         *,
+        clock: Clock | None = None,
+        meters: Path | None = None,
+        patience: int | None = PATIENCE,
+        increment: int = 1,
         fees: Fees = Fees(),  # noqa: B008 - it is frozen
     ) -> None:
-        self.core = AsyncClient(contracts.core, signer, meter_key, fees=fees)
+        self.core = AsyncClient(
+            contracts.core,
+            signer,
+            meter_key,
+            clock=clock,
+            meters=meters,
+            patience=patience,
+            increment=increment,
+            fees=fees,
+        )
 
     @property
     def meter_key(self) -> Key:
+        """What signs the readings of this client's sessions."""
         return self.core.meter_key
 
     open = blocking(AsyncClient.open)

@@ -27,6 +27,8 @@ from honorarium.errors.refusals import (
 
 
 class NothingToPay(ContractError):
+    """No number of units would ever cost anything."""
+
     def sentence(self) -> str:
         return (
             "no number of units would ever cost anything under this tariff; "
@@ -35,6 +37,8 @@ class NothingToPay(ContractError):
 
 
 class StepInsideFreeUnits(ContractError):
+    """The step begins within the free units, so its price could never be told from the first."""
+
     step_units: Uint32
     included_units: Uint32
 
@@ -46,6 +50,8 @@ class StepInsideFreeUnits(ContractError):
 
 
 class StepPriceWithoutStep(ContractError):
+    """A price after the step is given, but no step."""
+
     step_price: Uint80
 
     def sentence(self) -> str:
@@ -56,6 +62,8 @@ class StepPriceWithoutStep(ContractError):
 
 
 class CapWithinFreeUnits(ContractError):
+    """The meter would stop before the first unit that costs something, without a connect fee."""
+
     max_units: Uint32
     included_units: Uint32
 
@@ -68,6 +76,8 @@ class CapWithinFreeUnits(ContractError):
 
 
 class UnitTooLong(ContractError):
+    """The billed increment is longer than a day."""
+
     unit_seconds: Uint32
     limit: Uint32
 
@@ -79,6 +89,8 @@ class UnitTooLong(ContractError):
 
 
 class ShareTooHigh(ContractError):
+    """The platform's share is above the whole."""
+
     fee_bps: Uint16
     limit: Uint16
 
@@ -90,6 +102,8 @@ class ShareTooHigh(ContractError):
 
 
 class ShareWithoutRecipient(ContractError):
+    """A platform's share is given, but nobody to receive it."""
+
     fee_bps: Uint16
 
     def sentence(self) -> str:
@@ -100,6 +114,8 @@ class ShareWithoutRecipient(ContractError):
 
 
 class GraceOutOfRange(ContractError):
+    """The time between asking to close and closing is outside its bounds."""
+
     close_grace: Uint24
     shortest: Uint24
     longest: Uint24
@@ -112,6 +128,10 @@ class GraceOutOfRange(ContractError):
 
 
 class InvalidParty(ContractError):
+    """An account that cannot have this part: zero, the escrow itself, or in two parts that exclude
+    each other.
+    """
+
     party: PartyField
     account: Account
 
@@ -124,6 +144,10 @@ class InvalidParty(ContractError):
 
 
 class TermsNotCanonical(ContractError):
+    """Terms have one packed form: the lowest 16 bits of these two words are zero, and a payer who
+    is the client is written as zero.
+    """
+
     payer: Bytes32
     advisor: Bytes32
 
@@ -139,6 +163,8 @@ class TermsNotCanonical(ContractError):
 
 
 class QuoteExpired(ContractError):
+    """The quote was good until `open_before`, exclusively, and it is `time` now."""
+
     open_before: Uint40
     time: Uint40
 
@@ -150,6 +176,8 @@ class QuoteExpired(ContractError):
 
 
 class QuoteTooFarAhead(ContractError):
+    """Quotes hold for 30 days at most."""
+
     open_before: Uint40
     latest: Uint40
 
@@ -161,6 +189,8 @@ class QuoteTooFarAhead(ContractError):
 
 
 class DepositTooSmall(ContractError):
+    """The deposit does not cover the connect fee and the first unit that costs something."""
+
     needed: Uint256
     given: Uint256
 
@@ -172,6 +202,8 @@ class DepositTooSmall(ContractError):
 
 
 class SessionExists(ContractError):
+    """A session of these terms was opened already, or its quote revoked; nothing opens it again."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -182,6 +214,8 @@ class SessionExists(ContractError):
 
 
 class DepositNotRaised(ContractError):
+    """A top-up names the new whole deposit, which must be above the present one."""
+
     deposit: Uint80
     given: Uint80
 
@@ -196,6 +230,8 @@ class DepositNotRaised(ContractError):
 
 
 class SignatureMissing(ContractError):
+    """Neither did `party` call, nor is there a signature of theirs."""
+
     party: Account
 
     def sentence(self) -> str:
@@ -206,6 +242,8 @@ class SignatureMissing(ContractError):
 
 
 class WrongSigner(ContractError):
+    """The signature is somebody else's, or of something else."""
+
     expected: Account
     recovered: Account
 
@@ -220,6 +258,8 @@ class WrongSigner(ContractError):
 
 
 class HighS(ContractError):
+    """The mirror image of a signature (s above half the curve's order)."""
+
     s: Bytes32
 
     def sentence(self) -> str:
@@ -230,6 +270,8 @@ class HighS(ContractError):
 
 
 class SignatureExpired(ContractError):
+    """What was signed held until `deadline`, inclusively, and it is `time` now."""
+
     deadline: Uint256
     time: Uint256
 
@@ -241,6 +283,8 @@ class SignatureExpired(ContractError):
 
 
 class WrongNonce(ContractError):
+    """Withdrawals are signed in order; the next one carries the number `expected`."""
+
     expected: Uint256
     given: Uint256
 
@@ -252,6 +296,8 @@ class WrongNonce(ContractError):
 
 
 class NotAParty(ContractError):
+    """`account` is neither of the two who may do this."""
+
     account: Account
     first: Account
     second: Account
@@ -267,6 +313,8 @@ class NotAParty(ContractError):
 
 
 class SessionNotOpen(ContractError):
+    """No session of this id is open: it never was, or it is closed."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -277,6 +325,8 @@ class SessionNotOpen(ContractError):
 
 
 class AlreadyClosing(ContractError):
+    """Somebody asked to close at `closing_at` already."""
+
     session_id: Bytes32
     closing_at: Uint40
 
@@ -288,6 +338,8 @@ class AlreadyClosing(ContractError):
 
 
 class NotClosing(ContractError):
+    """Nobody asked to close."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -298,6 +350,8 @@ class NotClosing(ContractError):
 
 
 class GraceRunning(ContractError):
+    """The advisor has until `grace_ends` to settle."""
+
     grace_ends: Uint40
     time: Uint40
 
@@ -309,6 +363,8 @@ class GraceRunning(ContractError):
 
 
 class TooManyUnits(ContractError):
+    """More units than the time since opening allows."""
+
     allowed: Uint256
     given: Uint256
 
@@ -321,6 +377,8 @@ class TooManyUnits(ContractError):
 
 
 class StaleVoucher(ContractError):
+    """The voucher brings nothing: `earned` is settled already, and its units cost `fee`."""
+
     earned: Uint80
     fee: Uint256
 
@@ -335,6 +393,8 @@ class StaleVoucher(ContractError):
 
 
 class SessionNotClosed(ContractError):
+    """The session is not closed yet."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -342,6 +402,8 @@ class SessionNotClosed(ContractError):
 
 
 class ScoreOutOfRange(ContractError):
+    """Scores are 1 to 5."""
+
     score: Uint8
 
     def sentence(self) -> str:
@@ -349,6 +411,8 @@ class ScoreOutOfRange(ContractError):
 
 
 class NothingEarned(ContractError):
+    """Nothing was earned in this session, so there is nothing to rate."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -359,6 +423,8 @@ class NothingEarned(ContractError):
 
 
 class RatingWindowOver(ContractError):
+    """Ratings were taken until `window_ends`, inclusively."""
+
     window_ends: Uint40
     time: Uint40
 
@@ -370,6 +436,8 @@ class RatingWindowOver(ContractError):
 
 
 class AlreadyRated(ContractError):
+    """The session carries its one rating."""
+
     session_id: Bytes32
     score: Uint8
 
@@ -381,6 +449,8 @@ class AlreadyRated(ContractError):
 
 
 class NotRated(ContractError):
+    """There is no rating to answer."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -390,6 +460,8 @@ class NotRated(ContractError):
 
 
 class AlreadyAnswered(ContractError):
+    """The advisor's one answer is given."""
+
     session_id: Bytes32
 
     def sentence(self) -> str:
@@ -403,6 +475,8 @@ class AlreadyAnswered(ContractError):
 
 
 class WrongValue(ContractError):
+    """The coin that came along is not the amount that was named."""
+
     expected: Uint256
     given: Uint256
 
@@ -414,6 +488,8 @@ class WrongValue(ContractError):
 
 
 class TokenWithoutCode(ContractError):
+    """There is no contract at the token's address."""
+
     token: Account
 
     def sentence(self) -> str:
@@ -424,6 +500,8 @@ class TokenWithoutCode(ContractError):
 
 
 class TokenCallFailed(ContractError):
+    """The token refused to move the money, or did not answer as a token does."""
+
     token: Account
 
     def sentence(self) -> str:
@@ -434,6 +512,10 @@ class TokenCallFailed(ContractError):
 
 
 class AmountNotReceived(ContractError):
+    """Not exactly the amount arrived: the token takes a fee, or swallows calls that it does not
+    know.
+    """
+
     token: Account
     expected: Uint256
     received: Uint256
@@ -446,6 +528,8 @@ class AmountNotReceived(ContractError):
 
 
 class BalanceTooSmall(ContractError):
+    """The account's balance in the escrow is too small."""
+
     account: Account
     needed: Uint256
     available: Uint256
@@ -459,11 +543,15 @@ class BalanceTooSmall(ContractError):
 
 
 class ZeroAmount(ContractError):
+    """Amounts of zero are refused: they are mistakes."""
+
     def sentence(self) -> str:
         return "the amount is 0: there is nothing to move; name an amount above 0"
 
 
 class InvalidRecipient(ContractError):
+    """Money cannot go there: nobody, or the contract itself."""
+
     to: Account
 
     def sentence(self) -> str:
@@ -474,6 +562,8 @@ class InvalidRecipient(ContractError):
 
 
 class PaymentFailed(ContractError):
+    """The recipient or the token did not take the payment."""
+
     token: Account
     to: Account
     amount: Uint256
@@ -487,6 +577,8 @@ class PaymentFailed(ContractError):
 
 
 class NotEnoughGas(ContractError):
+    """So little gas is left that a payment or a wallet's check could fail for that alone."""
+
     needed: Uint256
     left: Uint256
 
@@ -498,6 +590,8 @@ class NotEnoughGas(ContractError):
 
 
 class Reentered(ContractError):
+    """A token called back in the middle of a payment to the escrow."""
+
     def sentence(self) -> str:
         return (
             "a token called back in the middle of a payment to the escrow; use another token, "

@@ -18,6 +18,8 @@ _Sentence: TypeAlias = str
 
 
 class LocalChainsOnly(ContractError):
+    """TestUSD has no value, and is on local chains only."""
+
     chain_id: Uint256
 
     def sentence(self) -> str:
@@ -28,6 +30,8 @@ class LocalChainsOnly(ContractError):
 
 
 class BatchLengthsDiffer(ContractError):
+    """There are not as many amounts as accounts."""
+
     accounts: Uint256
     amounts: Uint256
 
@@ -39,6 +43,8 @@ class BatchLengthsDiffer(ContractError):
 
 
 class CallerNotRecipient(ContractError):
+    """Only the recipient of an authorization may use it (EIP-3009)."""
+
     recipient: Account
     caller: Account
 
@@ -50,6 +56,8 @@ class CallerNotRecipient(ContractError):
 
 
 class AuthorizationNotYetValid(ContractError):
+    """The authorization counts after `valid_after`, exclusively, and it is `time` now."""
+
     valid_after: Uint256
     current_time: Uint256
 
@@ -61,6 +69,8 @@ class AuthorizationNotYetValid(ContractError):
 
 
 class AuthorizationExpired(ContractError):
+    """The authorization counted before `valid_before`, exclusively, and it is `time` now."""
+
     valid_before: Uint256
     current_time: Uint256
 
@@ -72,6 +82,8 @@ class AuthorizationExpired(ContractError):
 
 
 class AuthorizationSpent(ContractError):
+    """The authorization's nonce was used or canceled already."""
+
     authorizer: Account
     nonce: Bytes32
 
@@ -83,6 +95,8 @@ class AuthorizationSpent(ContractError):
 
 
 class AuthorizationSignatureInvalid(ContractError):
+    """The authorization is not signed by the account that pays."""
+
     authorizer: Account
     digest: Bytes32
 
@@ -94,11 +108,15 @@ class AuthorizationSignatureInvalid(ContractError):
 
 
 class ECDSAInvalidSignature(ContractError):
+    """The bytes are no signature of anybody."""
+
     def sentence(self) -> str:
         return "the signature is nobody's; check v, r and s, or sign again"
 
 
 class ECDSAInvalidSignatureLength(ContractError):
+    """A signature of another length than the token takes."""
+
     length: Uint256
 
     def sentence(self) -> str:
@@ -106,6 +124,8 @@ class ECDSAInvalidSignatureLength(ContractError):
 
 
 class ECDSAInvalidSignatureS(ContractError):
+    """The signature's s is above half the order of the curve."""
+
     s: Bytes32
 
     def sentence(self) -> str:
@@ -116,6 +136,8 @@ class ECDSAInvalidSignatureS(ContractError):
 
 
 class ERC20InsufficientAllowance(ContractError):
+    """The spender is not allowed to take so much."""
+
     spender: Account
     allowance: Uint256
     needed: Uint256
@@ -128,6 +150,8 @@ class ERC20InsufficientAllowance(ContractError):
 
 
 class ERC20InsufficientBalance(ContractError):
+    """The wallet does not hold so much."""
+
     sender: Account
     balance: Uint256
     needed: Uint256
@@ -140,6 +164,8 @@ class ERC20InsufficientBalance(ContractError):
 
 
 class ERC20InvalidApprover(ContractError):
+    """An account that cannot allow anything: the zero address."""
+
     approver: Account
 
     def sentence(self) -> str:
@@ -147,6 +173,8 @@ class ERC20InvalidApprover(ContractError):
 
 
 class ERC20InvalidReceiver(ContractError):
+    """An account that cannot receive the token: the zero address."""
+
     receiver: Account
 
     def sentence(self) -> str:
@@ -154,6 +182,8 @@ class ERC20InvalidReceiver(ContractError):
 
 
 class ERC20InvalidSender(ContractError):
+    """An account that cannot send the token: the zero address."""
+
     sender: Account
 
     def sentence(self) -> str:
@@ -161,6 +191,8 @@ class ERC20InvalidSender(ContractError):
 
 
 class ERC20InvalidSpender(ContractError):
+    """An account that cannot be allowed anything: the zero address."""
+
     spender: Account
 
     def sentence(self) -> str:
@@ -168,6 +200,8 @@ class ERC20InvalidSpender(ContractError):
 
 
 class ERC2612ExpiredSignature(ContractError):
+    """The permit's deadline is over (EIP-2612)."""
+
     deadline: Uint256
 
     def sentence(self) -> str:
@@ -175,6 +209,8 @@ class ERC2612ExpiredSignature(ContractError):
 
 
 class ERC2612InvalidSigner(ContractError):
+    """The permit is not signed by the owner (EIP-2612)."""
+
     signer: Account
     owner: Account
 
@@ -186,6 +222,8 @@ class ERC2612InvalidSigner(ContractError):
 
 
 class InvalidAccountNonce(ContractError):
+    """The permit's nonce is not the owner's current one."""
+
     account: Account
     current_nonce: Uint256
 
@@ -197,11 +235,15 @@ class InvalidAccountNonce(ContractError):
 
 
 class InvalidShortString(ContractError):
+    """Bytes that are no short string; no call of ours meets it."""
+
     def sentence(self) -> str:
         return "the token's stored name is damaged; do not use this token"
 
 
 class StringTooLong(ContractError):
+    """A name too long to be kept in one word; no call of ours meets it."""
+
     str: String
 
     def sentence(self) -> _Sentence:

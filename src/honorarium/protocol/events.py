@@ -75,6 +75,7 @@ class SessionOpened(Event):
 
     @property
     def deposit(self) -> BaseUnits:
+        """What the session was funded with, base units."""
         return self.slot.deposit
 
     @property
@@ -225,7 +226,10 @@ ESCROW_EVENTS: Final[tuple[type[Event], ...]] = (
     Answered,
     EIP712DomainChanged,
 )
+"""What the escrow writes into the log."""
+
 TIP_JAR_EVENTS: Final[tuple[type[Event], ...]] = (Tipped,)
+"""What the tip jar writes into the log."""
 
 _Decoder = Callable[[Sequence[bytes], bytes], Event]
 _ON_THE_WIRE: Final = {

@@ -28,7 +28,8 @@ class Wallet(Protocol):
     """
 
     @property
-    def address(self) -> Address: ...
+    def address(self) -> Address:
+        """The account that it signs for."""
 
     def sign_typed_data(self, typed_data: dict[str, Any]) -> bytes:
         """Signs the JSON of `eth_signTypedData_v4`: 65 bytes, or 64 (EIP-2098)."""

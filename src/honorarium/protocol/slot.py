@@ -56,6 +56,7 @@ class Slot:
 
     @property
     def status(self) -> Status:
+        """Where the session stands."""
         if self.flags & OPEN_FLAG:
             return Status.CLOSING if self.closing_or_closed_at else Status.OPEN
         if self.flags & REVOKED_FLAG:
@@ -69,4 +70,5 @@ class Slot:
 
     @property
     def answered(self) -> bool:
+        """The advisor answered the rating."""
         return bool(self.flags & ANSWERED_FLAG)
