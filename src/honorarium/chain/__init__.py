@@ -27,6 +27,7 @@ from honorarium.chain.contracts import (
     Contracts,
     TokenWithoutDomain,
     read_events,
+    state_folder,
 )
 from honorarium.chain.deploy import (
     Deployed,
@@ -138,6 +139,7 @@ __all__ = [
     "reason_of",
     "reason_of_async",
     "receipts",
+    "state_folder",
     "transactions",
     "verify",
     "write_keystore",

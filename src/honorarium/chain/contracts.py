@@ -62,7 +62,7 @@ class AsyncContracts:
         self.test_token: Address | None = (
             manifest.address("TestUSD") if "TestUSD" in manifest.contracts else None
         )
-        self.state = state or _state_folder()
+        self.state = state or state_folder()
         self._outboxes: dict[Address, Outbox] = {}
         self._tokens: dict[Address, Token] = {}
         self._domains: dict[Address, Domain] = {}
@@ -284,18 +284,22 @@ class Contracts:
 
     @property
     def manifest(self) -> Manifest:
+        """Where the contracts are, and on which chain."""
         return self.core.manifest
 
     @property
     def escrow(self) -> Domain:
+        """The escrow's address and chain: the domain of every signature."""
         return self.core.escrow
 
     @property
     def tip_jar(self) -> Address:
+        """Where tips go through."""
         return self.core.tip_jar
 
     @property
     def test_token(self) -> Address | None:
+        """TestUSD, on local chains only."""
         return self.core.test_token
 
     def default_token(self) -> Address:
@@ -340,7 +344,8 @@ def read_events(receipt: TxReceipt, contract: Address) -> list[Event]:
     return [record.event for record in written]
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where what must survive a crash is kept: HONORARIUM_STATE, else the user's own folder."""
     named = os.environ.get(STATE_VARIABLE)
     return Path(named) if named else user_state_path("honorarium")
 

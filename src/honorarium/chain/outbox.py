@@ -10,13 +10,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from honorarium.errors import ChainError
+from honorarium.errors import ChainError, InputError
 from honorarium.ids import Hash
 
 _SCHEMA: Final = """
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS sent (
     hash    BLOB    NOT NULL UNIQUE,
     raw     BLOB    NOT NULL,
     purpose TEXT,                       -- the idempotency key, if one was given
+    content BLOB,                       -- the digest of what it was given for
     fate    TEXT    NOT NULL DEFAULT 'open',
         -- open, mined, passed over (another attempt was mined), or void (it can never count)
     signed  REAL    NOT NULL,           -- when, by this machine's clock
@@ -62,6 +64,18 @@ class OutboxUnusable(ChainError):
         )
 
 
+class IdempotencyKeyReused(InputError):
+    """One idempotency key for two actions. `tx_hash`: the transaction that it stands for."""
+
+    def __init__(self, key: str, tx_hash: bytes) -> None:
+        self.key, self.tx_hash = key, tx_hash
+        super().__init__(
+            f"the idempotency key {key!r} stands for another action already, which transaction "
+            f"0x{tx_hash.hex()} does; nothing was sent; give each action a key of its own, and "
+            "the same key only to try the very same action again"
+        )
+
+
 class Outbox:
     """The transactions of one account on one chain, in the file `path`; None: in memory.
 
@@ -77,15 +91,46 @@ class Outbox:
             self._db = sqlite3.connect(
                 path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False
             )
-            if path is not None:
+        self._closing = weakref.finalize(self, self._db.close)
+        try:
+            self._set_up()
+        except BaseException:
+            self._closing()
+            raise
+
+    def _set_up(self) -> None:
+        with self._translated():
+            if self.path is not None:
+                self._remember_on_disk()
+            if "content" in self._columns():
+                return  # without waiting for whoever writes just now
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";\n"):
+                self._db.execute(statement)
+            if "content" not in self._columns():  # a file of an older version
+                self._db.execute("ALTER TABLE sent ADD COLUMN content BLOB")
+            self._db.execute("COMMIT")
+
+    def _columns(self) -> set[str]:
+        return {row[1] for row in self._db.execute("PRAGMA table_info(sent)")}
+
+    def _remember_on_disk(self) -> None:
+        until = time.monotonic() + WAIT
+        while True:
+            try:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")  # stored means: survives the power
-            self._db.executescript(_SCHEMA)
+                break
+            except sqlite3.OperationalError as error:
+                # While another program does the same, SQLite refuses at once instead of waiting.
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+        self._db.execute("PRAGMA synchronous = FULL")  # stored means: survives the power
 
     def close(self) -> None:
         """Closes the file."""
         with self._lock:
-            self._db.close()
+            self._closing()
 
     # ------------------------------------------------------------------ taking nonces
 
@@ -98,23 +143,30 @@ class Outbox:
         with self._writing():
             known = self._one("SELECT nonce FROM counted")
             if known is None:
-                self._db.execute("INSERT INTO counted VALUES (?)", (nonce,))
+                self._run("INSERT INTO counted VALUES (?)", (nonce,))
             else:
-                self._db.execute("UPDATE counted SET nonce = ?", (max(known[0], nonce),))
+                self._run("UPDATE counted SET nonce = ?", (max(known[0], nonce),))
 
     def take(
-        self, sign: Callable[[int], SignedTransaction], purpose: str | None = None
+        self,
+        sign: Callable[[int], SignedTransaction],
+        purpose: str | None = None,
+        content: bytes | None = None,
     ) -> tuple[SignedTransaction, bool]:
         """The next transaction: `sign` gets the lowest free nonce, and its result is stored.
 
         With a `purpose` that was used before, the first transaction of it instead, and False.
+        `content` is a digest of what is to be done: raises IdempotencyKeyReused if the purpose was
+        another one's.
         """
         with self._writing():
-            if purpose is not None and (known := self._of_purpose(purpose)) is not None:
-                return known, False
+            if purpose is not None:
+                known = self._of_purpose(purpose, content)
+                if known is not None:
+                    return known, False
             nonce = self._free()
             signed = sign(nonce)
-            self._store(signed, 0, purpose)
+            self._store(signed, 0, purpose, content)
             return signed, True
 
     def fill(self, nonce: int, sign: Callable[[int], SignedTransaction]) -> SignedTransaction:
@@ -129,11 +181,13 @@ class Outbox:
     def replace(
         self, old: SignedTransaction, sign: Callable[[int], SignedTransaction]
     ) -> SignedTransaction:
-        """Another attempt under the same nonce, unless somebody else made one meanwhile."""
+        """Another attempt under the same nonce, unless somebody else made one meanwhile, or it is
+        decided: then what there is.
+        """
         with self._writing():
-            latest = self.attempts(old.nonce)[-1]
-            if latest.hash != old.hash:
-                return latest
+            attempts = self.attempts(old.nonce)
+            if not attempts or attempts[-1].hash != old.hash or self.decided(old.nonce):
+                return attempts[-1] if attempts else old
             signed = sign(old.nonce)
             found = self._one("SELECT max(attempt) FROM sent WHERE nonce = ?", (old.nonce,))
             assert found is not None
@@ -155,10 +209,25 @@ class Outbox:
         row = self._one("SELECT raw, hash, nonce FROM sent WHERE hash = ?", (tx_hash,))
         return SignedTransaction(row[0], Hash(row[1]), row[2]) if row else None
 
-    def of_purpose(self, purpose: str) -> SignedTransaction | None:
-        """The transaction that was signed for a purpose."""
-        with self._lock, self._translated():
-            return self._of_purpose(purpose)
+    def family(self, signed: SignedTransaction) -> list[SignedTransaction]:
+        """The attempts that do the same as this one, itself included, in order: if one of them is
+        in a block, it is done. What took its nonce after it was void does something else.
+        """
+        attempts = self.attempts(signed.nonce)
+        return attempts if any(each.hash == signed.hash for each in attempts) else [signed]
+
+    def decided(self, nonce: int) -> bool:
+        """Whether a transaction of this nonce was seen in a block."""
+        found = self._one("SELECT 1 FROM sent WHERE nonce = ? AND fate = 'mined'", (nonce,))
+        return found is not None
+
+    def of_purpose(self, purpose: str, content: bytes | None = None) -> SignedTransaction | None:
+        """The transaction that was signed for a purpose.
+
+        Raises IdempotencyKeyReused if it was signed for another content.
+        """
+        with self._lock:
+            return self._of_purpose(purpose, content)
 
     def open_nonces(self, first: int, limit: int = 50) -> list[int]:
         """Nonces of which it is not known whether they count, from `first` on."""
@@ -172,7 +241,7 @@ class Outbox:
     def told(self, tx_hash: Hash) -> None:
         """A node has taken it."""
         with self._writing():
-            self._db.execute("UPDATE sent SET told = 1 WHERE hash = ?", (tx_hash,))
+            self._run("UPDATE sent SET told = 1 WHERE hash = ?", (tx_hash,))
 
     def untold_before(self, nonce: int) -> tuple[SignedTransaction, float] | None:
         """The oldest transaction below a nonce that no node has taken yet, and its age in seconds:
@@ -198,7 +267,7 @@ class Outbox:
     def mined(self, tx_hash: Hash) -> None:
         """It was seen in a block; other attempts under its nonce can count no more."""
         with self._writing():
-            self._db.execute(
+            self._run(
                 "UPDATE sent SET fate = iif(hash = ?1, 'mined', 'passed') WHERE fate <> 'void' "
                 "AND nonce = (SELECT nonce FROM sent WHERE hash = ?1)",
                 (tx_hash,),
@@ -207,7 +276,7 @@ class Outbox:
     def unmined(self, nonce: int) -> None:
         """From this nonce on, what was seen in a block is there no more."""
         with self._writing():
-            self._db.execute(
+            self._run(
                 "UPDATE sent SET fate = 'open' WHERE fate IN ('mined', 'passed') AND nonce >= ?",
                 (nonce,),
             )
@@ -215,7 +284,7 @@ class Outbox:
     def release(self, tx_hash: Hash) -> None:
         """It is in a block and changed nothing: its purpose may be tried again."""
         with self._writing():
-            self._db.execute(
+            self._run(
                 "UPDATE sent SET purpose = NULL "
                 "WHERE nonce = (SELECT nonce FROM sent WHERE hash = ?)",
                 (tx_hash,),
@@ -224,7 +293,7 @@ class Outbox:
     def void(self, signed: SignedTransaction) -> None:
         """It can never count: the node refused it, or its nonce counted for something else."""
         with self._writing():
-            self._db.execute("UPDATE sent SET fate = 'void' WHERE hash = ?", (signed.hash,))
+            self._run("UPDATE sent SET fate = 'void' WHERE hash = ?", (signed.hash,))
 
     # ------------------------------------------------------------------ within
 
@@ -242,19 +311,29 @@ class Outbox:
         assert found is not None
         return int(found[0])
 
-    def _of_purpose(self, purpose: str) -> SignedTransaction | None:
+    def _of_purpose(self, purpose: str, content: bytes | None) -> SignedTransaction | None:
         row = self._one(
-            "SELECT raw, hash, nonce FROM sent "
+            "SELECT raw, hash, nonce, content FROM sent "
             "WHERE purpose = ? AND attempt = 0 AND fate <> 'void'",
             (purpose,),
         )
-        return SignedTransaction(row[0], Hash(row[1]), row[2]) if row else None
+        if row is None:
+            return None
+        if content is not None and row[3] is not None and row[3] != content:
+            raise IdempotencyKeyReused(purpose, row[1])
+        return SignedTransaction(row[0], Hash(row[1]), row[2])
 
-    def _store(self, signed: SignedTransaction, attempt: int, purpose: str | None) -> None:
-        self._db.execute(
-            "INSERT INTO sent (nonce, attempt, hash, raw, purpose, signed) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (signed.nonce, attempt, signed.hash, signed.raw, purpose, time.time()),
+    def _store(
+        self,
+        signed: SignedTransaction,
+        attempt: int,
+        purpose: str | None,
+        content: bytes | None = None,
+    ) -> None:
+        self._run(
+            "INSERT INTO sent (nonce, attempt, hash, raw, purpose, content, signed) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (signed.nonce, attempt, signed.hash, signed.raw, purpose, content, time.time()),
         )
 
     def _one(self, query: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
@@ -265,16 +344,23 @@ class Outbox:
         with self._lock, self._translated():
             return self._db.execute(query, values).fetchall()
 
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> None:
+        with self._translated():
+            self._db.execute(statement, values)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Alone with the file; all of it is stored, or nothing."""
-        with self._lock, self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
+        """Alone with the file; all of it is stored, or nothing. What a wallet raises meanwhile is
+        the wallet's own.
+        """
+        with self._lock:
+            self._run("BEGIN IMMEDIATE")
             try:
                 yield
-                self._db.execute("COMMIT")
+                self._run("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite may have undone it by itself
+                    self._run("ROLLBACK")
                 raise
 
     @contextmanager

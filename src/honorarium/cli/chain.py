@@ -87,7 +87,7 @@ def contracts_table(manifest: Manifest) -> Table:
     table.add_column("address", no_wrap=True)
     table.add_column("hash of its code", overflow="fold")
     for name, one in manifest.contracts.items():
-        table.add_row(name, shown(one.address), "0x" + one.code_hash.hex())
+        table.add_row(name, shown(one.address), f"0x{one.code_hash.hex()[:12]}...")
     return table
 
 

@@ -25,7 +25,7 @@ def read_key(variable: str, keystore: Path | None) -> Key:
 
 
 def password_of(path: Path, *, twice: bool = False) -> str:
-    """The password of a key file: HONORARIUM_PASSWORD, else what somebody types (`twice` if new)."""
+    """A key file's password: HONORARIUM_PASSWORD, else what is typed (`twice` if it is new)."""
     password = os.environ.get(PASSWORD_VARIABLE)
     if password is not None:
         return password

@@ -1,0 +1,118 @@
+"""`honorarium balance`, `deposit`, `withdraw`: what the escrow owes an account."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from honorarium.chain import Account, Contracts
+from honorarium.chain.keystore import KEY_VARIABLE
+from honorarium.cli.common import (
+    LOCAL_NODE,
+    AsJson,
+    KeyEnv,
+    Keystore,
+    ManifestFile,
+    Rpc,
+    TokenName,
+    account_of,
+    connected,
+    show,
+    signer,
+    token_of,
+)
+from honorarium.ids import ZERO_ADDRESS
+from honorarium.money import Token
+
+AmountText = Annotated[str, typer.Argument(metavar="AMOUNT", help="In whole tokens: 12.50")]
+
+
+def balance(
+    account: Annotated[
+        str | None,
+        typer.Argument(metavar="[ACCOUNT]", help="Whose (default: the key's account)."),
+    ] = None,
+    token: TokenName = None,
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the escrow owes an account, and what is in its wallet.
+
+    Example: honorarium balance 0x... --token coin
+    """
+    with connected(rpc, manifest) as contracts:
+        who = account_of(account) if account else signer(keystore, key_env).address
+        where = token_of(token)
+        known = contracts.token(where)
+        show(
+            as_json,
+            {
+                "account": who,
+                "withdrawable": contracts.balance(known.address, who),
+                "wallet": contracts.wallet(known.address, who),
+                "gas_money": contracts.wallet(ZERO_ADDRESS, who),
+            },
+        )
+
+
+def deposit(
+    amount: AmountText,
+    token: TokenName = None,
+    pay: Annotated[
+        Literal["wallet", "permit", "authorization"], typer.Option(help="How the wallet pays.")
+    ] = "wallet",
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Fill the balance in the escrow, to open sessions from it for less gas.
+
+    Example: honorarium deposit 100
+    """
+    with connected(rpc, manifest) as contracts:
+        account = Account(contracts, signer(keystore, key_env))
+        given = _known(contracts, token).amount(amount)
+        receipt = account.deposit(given, pay=pay)
+        left = account.balance(given.token.address)
+        show(as_json, {"deposited": given, "balance": left, "transaction": receipt.tx_hash})
+
+
+def withdraw(
+    amount: Annotated[
+        str | None,
+        typer.Argument(metavar="[AMOUNT]", help="In whole tokens (default: everything)."),
+    ] = None,
+    token: TokenName = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to (default: your own wallet).")
+    ] = None,
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Take out what the escrow owes you: fees that you earned, deposits that came back.
+
+    Example: honorarium withdraw --keystore advisor.json
+    """
+    with connected(rpc, manifest) as contracts:
+        account = Account(contracts, signer(keystore, key_env))
+        known = _known(contracts, token)
+        paid = account.withdraw(
+            known.address,
+            known.amount(amount) if amount is not None else None,
+            account_of(to) if to else None,
+        )
+        left = account.balance(known.address)
+        show(as_json, {"withdrawn": paid, "left": left, "wallet": account.wallet(known.address)})
+
+
+def _known(contracts: Contracts, token: str | None) -> Token:
+    return contracts.token(token_of(token))

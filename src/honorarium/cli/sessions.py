@@ -1,0 +1,241 @@
+"""`honorarium open`, `topup`, `settle`, `close`, `leave`, `finalize`: the life of a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from honorarium.advisor import Advisor, Earned
+from honorarium.chain import Account, Contracts, Payment
+from honorarium.chain.keystore import KEY_VARIABLE
+from honorarium.cli.common import (
+    LOCAL_NODE,
+    AsJson,
+    KeyEnv,
+    Keystore,
+    ManifestFile,
+    Rpc,
+    SessionName,
+    connected,
+    meter_key,
+    moment,
+    quote_file,
+    session_terms,
+    show,
+    signer,
+)
+from honorarium.cli.quotes import terms_shown
+from honorarium.client import Client
+from honorarium.errors import InputError, JournalChanged
+from honorarium.protocol import SignedVoucher, Terms
+from honorarium.protocol.documents import read_voucher
+from honorarium.protocol.journal import head_of
+
+Pay = Annotated[
+    Payment,
+    typer.Option(
+        help="From the wallet (by approval, permit or authorization), or from the balance."
+    ),
+]
+VoucherFile = Annotated[
+    Path | None,
+    typer.Option("--voucher", metavar="FILE", help="The client's last voucher."),
+]
+
+
+def open_session(
+    quote: Annotated[Path, typer.Argument(metavar="QUOTE", help="The file of the quote.")],
+    deposit: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="In whole tokens (default: what all units cost)."),
+    ] = None,
+    pay: Pay = "wallet",
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Open a session of a quote, as its client, and put the deposit into the escrow.
+
+    What is not earned comes back. Interrupted, the same command goes on where it was and pays once.
+
+    Example: honorarium open quote.json --deposit 90
+    """
+    with connected(rpc, manifest) as contracts:
+        client = Client(contracts, signer(keystore, key_env), meter_key())
+        offer = quote_file(quote, contracts.escrow)
+        session = client.open(offer, deposit, pay=pay)
+        token = contracts.token(offer.terms.token)
+        show(
+            as_json,
+            {
+                "session": session.id,
+                "deposit": token.amount(session.meter.deposit),
+                "opened_at": moment(session.opened_at),
+                **terms_shown(offer.terms, token),
+                "next": f"honorarium meter 0x{session.id.hex()}",
+            },
+        )
+
+
+def topup(
+    session: SessionName,
+    deposit: Annotated[
+        str, typer.Argument(metavar="DEPOSIT", help="The whole new deposit, in whole tokens.")
+    ],
+    pay: Pay = "wallet",
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Raise the deposit of a session that runs. A running `honorarium meter` notices by itself.
+
+    Example: honorarium topup 0x... 180
+    """
+    with connected(rpc, manifest) as contracts:
+        terms = session_terms(contracts, session)
+        client = Client(contracts, signer(keystore, key_env))
+        raised = client.top_up(terms, deposit, pay=pay)
+        show(as_json, {"session": terms.session_id(contracts.escrow), "deposit": raised})
+
+
+def settle(
+    session: SessionName,
+    voucher: Annotated[
+        Path, typer.Option("--voucher", metavar="FILE", help="The client's last voucher.")
+    ],
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Take what a voucher proves; the session goes on. Anybody with the voucher may.
+
+    Example: honorarium settle 0x... --voucher voucher.json
+    """
+    with connected(rpc, manifest) as contracts:
+        terms = session_terms(contracts, session)
+        advisor = Advisor(contracts, signer(keystore, key_env))
+        _show_earned(
+            as_json, contracts, terms, advisor.settle(terms, _voucher(contracts, terms, voucher))
+        )
+
+
+def close(
+    session: SessionName,
+    voucher: VoucherFile = None,
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """End a session, as its advisor: take what the last voucher proves, and give back the rest.
+
+    Without a voucher nothing more is earned than was settled before.
+
+    Example: honorarium close 0x... --voucher voucher.json --keystore advisor.json
+    """
+    with connected(rpc, manifest) as contracts:
+        terms = session_terms(contracts, session)
+        advisor = Advisor(contracts, signer(keystore, key_env))
+        reading = _voucher(contracts, terms, voucher) if voucher is not None else None
+        _show_earned(as_json, contracts, terms, advisor.close(terms, reading))
+
+
+def leave(
+    session: SessionName,
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Ask to end a session without the advisor: as its client or its payer.
+
+    From this moment on no more time is billed. The advisor has the grace period to settle; after it
+    anybody may `honorarium finalize`, and the rest of the deposit comes back.
+
+    Example: honorarium leave 0x...
+    """
+    with connected(rpc, manifest) as contracts:
+        terms = session_terms(contracts, session)
+        ends = Client(contracts, signer(keystore, key_env)).leave(terms)
+        session_id = terms.session_id(contracts.escrow)
+        show(
+            as_json,
+            {
+                "session": session_id,
+                "grace_ends": moment(ends),
+                "next": f"honorarium finalize 0x{session_id.hex()}",
+            },
+        )
+
+
+def finalize(
+    session: SessionName,
+    rpc: Rpc = LOCAL_NODE,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """End a session whose grace period is over. Anybody may; the money goes to its parties.
+
+    Example: honorarium finalize 0x...
+    """
+    with connected(rpc, manifest) as contracts:
+        terms = session_terms(contracts, session)
+        receipt = Account(contracts, signer(keystore, key_env)).finalize(terms)
+        held = contracts.session(terms.session_id(contracts.escrow))
+        token = contracts.token(terms.token)
+        show(
+            as_json,
+            {
+                "session": terms.session_id(contracts.escrow),
+                "earned": token.amount(held.earned),
+                "refunded": token.amount(held.deposit - held.earned),
+                "transaction": receipt.tx_hash,
+            },
+        )
+
+
+def _voucher(contracts: Contracts, terms: Terms, path: Path) -> SignedVoucher:
+    """The voucher in a file, its signature and its journal checked for this session."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    found = read_voucher(text)
+    found.voucher.verify(terms, contracts.escrow)
+    if found.entries:
+        head = head_of(found.session_id, found.entries)
+        if head != found.voucher.journal:
+            raise JournalChanged(found.voucher.journal, head, len(found.entries))
+    return found.voucher
+
+
+def _show_earned(as_json: bool, contracts: Contracts, terms: Terms, earned: Earned) -> None:
+    held = contracts.session(terms.session_id(contracts.escrow))
+    share = earned.earned.base_units * terms.fee_bps // 10_000
+    token = earned.earned.token
+    show(
+        as_json,
+        {
+            "session": terms.session_id(contracts.escrow),
+            "status": held.status.name.lower(),
+            "units": earned.units,
+            "fee": earned.earned,
+            "platform": token.amount(share) if share else None,
+            "yours": earned.earned - token.amount(share),
+            "withdrawable": contracts.balance(terms.token, terms.advisor),
+            "transaction": earned.tx_hash,
+            "gas": earned.gas_used,
+        },
+    )
