@@ -7,7 +7,7 @@ tokens never meet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -20,11 +20,11 @@ from honorarium.units import BaseUnits, format_amount, parse_amount
 class Token:
     """What money is counted in: an ERC-20, or the chain's own coin (address zero).
 
-    `symbol` is for people; the contract at `address` decides.
+    `symbol` is for people, and makes no difference; the contract at `address` decides.
     """
 
     address: Address
-    symbol: str
+    symbol: str = field(compare=False)
     decimals: int
 
     @property

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from honorarium.chain import calls
-from honorarium.chain.account import HOUR, Account, Agreed, AsyncAccount, Relayable, terms_of
+from honorarium.chain.account import HOUR, Account, Agreed, AsyncAccount, terms_of
 from honorarium.chain.calls import ClosingRow, Settlement, Tally
 from honorarium.chain.contracts import Contracts, read_events
+from honorarium.chain.relay import Relayable
 from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, SessionNotOpen
@@ -21,11 +22,12 @@ from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
 from honorarium.money import Amount
 from honorarium.protocol.events import RowSkipped, SessionClosed, Settled
 from honorarium.protocol.messages import Answer, Closing, Revocation
+from honorarium.protocol.refusal import refusal
 from honorarium.protocol.signed import Quote, SignedVoucher
 from honorarium.protocol.signer import Signer, sign_terms
 from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
-from honorarium.units import Bps, Seconds, UnixTime
+from honorarium.units import MAX_AMOUNT, Bps, Seconds, UnixTime
 
 ROWS_AT_ONCE: Final = 50
 """So many sessions one transaction settles or closes."""
@@ -68,8 +70,12 @@ class AsyncAdvisor(AsyncAccount):
         `token` None: the chain's test token; zero: its coin. `payer` None: the client. The offer
         `holds` so many seconds from the latest block on; who leaves waits `close_grace` seconds.
         `context` commits to what else was agreed; None: 32 random bytes. `salt` makes terms differ
-        that are else the same. Raises FieldNotUsable for a value that a field has no room for.
+        that are else the same.
+
+        Raises FieldNotUsable for a value that a field has no room for, and what the contract would
+        refuse to open (InvalidParty, NothingToPay, ShareWithoutRecipient, GraceOutOfRange, ...).
         """
+        now, escrow = await self.contracts.now(), self.contracts.escrow
         terms = Terms(
             client=client,
             payer=payer or client,
@@ -79,12 +85,13 @@ class AsyncAdvisor(AsyncAccount):
             tariff=tariff,
             fee_bps=Bps(platform_bps),
             fee_recipient=platform,
-            open_before=UnixTime(await self.contracts.now() + holds),
+            open_before=UnixTime(now + holds),
             close_grace=Seconds(close_grace),
             context=context or Hash(secrets.token_bytes(32)),
             salt=salt,
         )
-        escrow = self.contracts.escrow
+        if (nonsense := refusal(terms, MAX_AMOUNT, escrow.contract, now)) is not None:
+            raise nonsense
         return Quote(terms, await self._aside(lambda: sign_terms(self.signer, terms, escrow)))
 
     async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
@@ -110,14 +117,16 @@ class AsyncAdvisor(AsyncAccount):
         receipt = await self._act(calls.settle(terms, voucher), 0, idempotency_key)
         return await self._earned(terms, receipt)
 
-    async def settle_all(self, rows: Sequence[Settlement]) -> list[Earned | ContractError]:
+    async def settle_all(
+        self, rows: Sequence[Settlement], *, idempotency_key: str | None = None
+    ) -> list[Earned | ContractError]:
         """Settles many sessions, 50 per transaction: what each row brought, or why it was skipped,
         in the order of the rows. A bad row holds nobody up.
         """
         results: list[Earned | ContractError] = []
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = rows[start : start + ROWS_AT_ONCE]
-            receipt = await self._act(calls.settle_batch(part), 0, None)
+            receipt = await self._act(calls.settle_batch(part), 0, _part_of(idempotency_key, start))
             results += await self._results([row.terms for row in part], receipt)
         return results
 
@@ -150,12 +159,18 @@ class AsyncAdvisor(AsyncAccount):
         signature = await self._sign(Closing(session_id, units, journal, deadline))
         return ClosingRow(terms, voucher, deadline, signature)
 
-    async def close_all(self, rows: Sequence[ClosingRow]) -> list[Earned | ContractError]:
-        """Closes many sessions, 50 per transaction; results as of `settle_all`."""
+    async def close_all(
+        self, rows: Sequence[ClosingRow], *, idempotency_key: str | None = None
+    ) -> list[Earned | ContractError]:
+        """Closes many sessions, 50 per transaction; results as of `settle_all`.
+
+        A row without a signature closes a session of this account's own: look at what others hand
+        in before you send it.
+        """
         results: list[Earned | ContractError] = []
         for start in range(0, len(rows), ROWS_AT_ONCE):
             part = rows[start : start + ROWS_AT_ONCE]
-            receipt = await self._act(calls.close_batch(part), 0, None)
+            receipt = await self._act(calls.close_batch(part), 0, _part_of(idempotency_key, start))
             results += await self._results([row.terms for row in part], receipt)
         return results
 
@@ -235,3 +250,8 @@ class Advisor(Account):
     answer = blocking(AsyncAdvisor.answer)
     sign_answer = blocking(AsyncAdvisor.sign_answer)
     rating = blocking(AsyncAdvisor.rating)
+
+
+def _part_of(idempotency_key: str | None, start: int) -> str | None:
+    """The key of the transaction that begins at this row."""
+    return None if idempotency_key is None else f"{idempotency_key}/{start}"

@@ -10,7 +10,6 @@ from honorarium.chain.account import (
     AsyncAccount,
     Payment,
     PaymentNotPossible,
-    Relayable,
 )
 from honorarium.chain.calls import (
     Authorization,
@@ -68,7 +67,13 @@ from honorarium.chain.logs import (
     transactions,
 )
 from honorarium.chain.node import AsyncNode, BlockHead, Node, Query
-from honorarium.chain.outbox import Outbox, OutboxUnusable, SignedTransaction
+from honorarium.chain.outbox import (
+    IdempotencyKeyReused,
+    Outbox,
+    OutboxUnusable,
+    SignedTransaction,
+)
+from honorarium.chain.relay import NotRelayable, Relayable, RelayableUnreadable
 from honorarium.chain.send import (
     AsyncSender,
     Fees,
@@ -98,6 +103,7 @@ __all__ = [
     "Engine",
     "EngineMissing",
     "Fees",
+    "IdempotencyKeyReused",
     "KeyUnusable",
     "KeystoreExists",
     "LocalChain",
@@ -105,6 +111,7 @@ __all__ = [
     "Manifest",
     "ManifestUnreadable",
     "Node",
+    "NotRelayable",
     "OpeningRow",
     "Outbox",
     "OutboxUnusable",
@@ -113,6 +120,7 @@ __all__ = [
     "Query",
     "RawLog",
     "Relayable",
+    "RelayableUnreadable",
     "Sender",
     "Session",
     "Settlement",

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from eth_abi.abi import encode
-from eth_abi.exceptions import EncodingError
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError, EncodingError
 from eth_hash.auto import keccak
 
 from honorarium.artifacts import CONTRACTS, ContractName, artifact
@@ -90,6 +90,20 @@ def encode_call(contract: ContractName, name: str, *values: Any, form: str = "")
         return function.selector + encode(function.types, [_to_abi(v) for v in values])
     except (EncodingError, OverflowError, ValueError, TypeError) as error:
         raise CallNotEncodable(name, str(error)) from error
+
+
+def decode_call(data: bytes) -> tuple[str, tuple[Any, ...]]:
+    """The contract's function that calldata calls, and its values as the ABI has them.
+
+    Raises ValueError if no function of the escrow or the tip jar takes it.
+    """
+    for function in _functions():
+        if function.contract != "TestUSD" and function.selector == data[:4]:
+            try:
+                return function.name, decode(function.types, data[4:])
+            except (DecodingError, OverflowError) as error:
+                raise ValueError(f"{function.name} takes other values: {error}") from None
+    raise ValueError(f"0x{data[:4].hex()} is no function of the contracts")
 
 
 @cache

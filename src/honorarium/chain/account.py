@@ -7,20 +7,22 @@ goes out as `Amount`.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol, Self, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
+
+import rlp
+from eth_hash.auto import keccak
 
 from honorarium.chain import calls
-from honorarium.chain.contracts import AsyncContracts, Contracts
-from honorarium.chain.node import from_hex, to_hex
+from honorarium.chain.contracts import AsyncContracts, Contracts, read_events
+from honorarium.chain.relay import NotRelayable, Relayable
 from honorarium.chain.send import AsyncSender, Fees, TxReceipt
 from honorarium.chain.wire import blocking
-from honorarium.errors import InputError
+from honorarium.errors import ContractError, InputError, TransactionFailed
 from honorarium.ids import Address, Hash
 from honorarium.money import Amount, Money, Token
+from honorarium.protocol.events import Event, Withdrawn
 from honorarium.protocol.keys import Signature
 from honorarium.protocol.messages import (
     Message,
@@ -37,6 +39,7 @@ from honorarium.units import BaseUnits, UnixTime
 HOUR: Final = 3600
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 Payment = Literal["wallet", "permit", "authorization", "balance"]
 """Where money comes from: the wallet (coin as value, tokens by an approval of exactly the amount),
@@ -67,35 +70,11 @@ class PaymentNotPossible(InputError):
         super().__init__(f"{token} cannot be paid by {payment}: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Relayable:
-    """What somebody signed, ready for anybody to send: `data` to the contract `to`.
-
-    `action` says what it does: `open`, `leave`, ... Whoever sends it pays gas, and nothing else.
+def meant(action: str, *values: bytes | int) -> Hash:
+    """What is to be done, in 32 bytes: the same whenever it is tried again, even if a salt, a
+    deadline or a signature is new.
     """
-
-    action: str
-    to: Address
-    data: bytes
-
-    def to_json(self) -> str:
-        """As text, for a file or a message."""
-        fields = {"action": self.action, "to": to_hex(self.to), "data": to_hex(self.data)}
-        return json.dumps(fields)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads `to_json`. Raises InputError if it is none."""
-        try:
-            found = json.loads(text)
-            to, data = from_hex(found["to"]), from_hex(found["data"])
-            if len(to) != 20 or len(data) < 4:
-                raise ValueError("an address has 20 bytes, and a call 4 or more")
-            return cls(str(found["action"]), Address(to), data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"this is no signed action: {error}; give the text that `sign_...` made"
-            ) from None
+    return Hash(keccak(rlp.encode([action.encode(), *values])))
 
 
 class AsyncAccount:
@@ -135,13 +114,17 @@ class AsyncAccount:
         Raises AmountNotReceived, PaymentNotPossible, and what the token refuses.
         """
         given = await self._amount(amount, token)
+        if pay == "balance":
+            raise PaymentNotPossible(pay, str(given.token), "a balance is filled from a wallet")
+        content = meant("deposit", given.token.address, given.base_units)
+        if (done := await self._followed(idempotency_key, content)) is not None:
+            return done
         if pay == "authorization":
-            return await self.relay(
-                await self.sign_deposit(given, given.token.address), idempotency_key=idempotency_key
-            )
-        value = await self._pay(given, self.contracts.escrow.contract, pay, idempotency_key)
+            signed = await self.sign_deposit(given, given.token.address)
+            return await self._act(signed.data, 0, idempotency_key, content)
+        value = await self._pay(given, self.contracts.escrow.contract, pay)
         data = calls.deposit(given.token.address, self.address, given.base_units)
-        return await self._act(data, value, idempotency_key)
+        return await self._act(data, value, idempotency_key, content)
 
     async def sign_deposit(
         self, amount: Money, token: Address | None = None, *, valid_for: int = HOUR
@@ -167,11 +150,17 @@ class AsyncAccount:
 
         Raises BalanceTooSmall, ZeroAmount, InvalidRecipient, PaymentFailed.
         """
-        where = self._token(token)
-        paid = await self._owed(where, amount)
-        data = calls.withdraw(where, paid.base_units, to or self.address)
-        await self._act(data, 0, idempotency_key)
-        return paid
+        where, target = self._token(token), to or self.address
+        wanted = None if amount is None else await self._amount(amount, where)
+        how_much = b"all" if wanted is None else wanted.base_units
+        content = meant("withdraw", where, target, how_much)
+        receipt = await self._followed(idempotency_key, content)
+        if receipt is None:
+            paid = await self._owed(where, wanted)
+            data = calls.withdraw(where, paid.base_units, target)
+            receipt = await self._act(data, 0, idempotency_key, content)
+        gone = self._event(receipt, Withdrawn)
+        return (await self.contracts.token(where)).amount(gone.amount)
 
     async def sign_withdrawal(
         self,
@@ -197,15 +186,17 @@ class AsyncAccount:
     async def relay(self, signed: Relayable, *, idempotency_key: str | None = None) -> TxReceipt:
         """Sends what somebody signed, and pays the gas.
 
-        Raises what the contract refuses, before anything is sent; InputError for a contract that is
-        not of this deployment.
+        Raises what the contract refuses, before anything is sent; NotRelayable for a contract that
+        is not of this deployment, and for what would act for this account, without its signature.
         """
         known = (self.contracts.escrow.contract, self.contracts.tip_jar)
         if signed.to not in known:
-            raise InputError(
-                f"the action {signed.action!r} is for 0x{signed.to.hex()}, and the contracts here "
-                f"are {', '.join('0x' + each.hex() for each in known)}; send it on its own chain"
+            raise NotRelayable(
+                signed.action,
+                f"it is for 0x{signed.to.hex()}, and the contracts here are "
+                f"{', '.join('0x' + each.hex() for each in known)}; send it on its own chain",
             )
+        signed.must_not_act_for(self.address)
         return await self.sender.transact(signed.to, signed.data, idempotency_key=idempotency_key)
 
     async def finalize(self, session: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
@@ -227,9 +218,24 @@ class AsyncAccount:
             return await self.contracts.balance(token, self.address)
         return await self._amount(amount, token)
 
-    async def _act(self, data: bytes, value: int, idempotency_key: str | None) -> TxReceipt:
+    async def _act(
+        self, data: bytes, value: int, idempotency_key: str | None, content: bytes | None = None
+    ) -> TxReceipt:
         escrow = self.contracts.escrow.contract
-        return await self.sender.transact(escrow, data, value, idempotency_key=idempotency_key)
+        return await self.sender.transact(
+            escrow, data, value, idempotency_key=idempotency_key, content=content
+        )
+
+    async def _followed(self, idempotency_key: str | None, content: Hash) -> TxReceipt | None:
+        """What was begun under this key is brought to its end; None if nothing was."""
+        if idempotency_key is None:
+            return None
+        return await self.sender.followed(idempotency_key, content)
+
+    def _event(self, receipt: TxReceipt, kind: type[E]) -> E:
+        """The escrow's one event of this kind."""
+        events = read_events(receipt, self.contracts.escrow.contract)
+        return next(event for event in events if isinstance(event, kind))
 
     async def _aside(self, work: Callable[[], T]) -> T:
         return await self.contracts.node.wire.aside(work)
@@ -241,26 +247,39 @@ class AsyncAccount:
     def _relayable(self, action: str, data: bytes, to: Address | None = None) -> Relayable:
         return Relayable(action, to or self.contracts.escrow.contract, data)
 
-    async def _pay(
-        self, amount: Amount, spender: Address, pay: Payment, idempotency_key: str | None
-    ) -> int:
+    async def _pay(self, amount: Amount, spender: Address, pay: Payment) -> int:
         """Readies wallet money for `spender`; the coin to send along (wei)."""
         token = amount.token
         if token.is_coin:
             if pay != "wallet":
                 raise PaymentNotPossible(pay, str(token), "coin is only sent along; pay by wallet")
             return amount.base_units
-        allowed = await self.contracts.node.read(
-            calls.token_allowance(token.address, self.address, spender)
-        )
-        if allowed < amount.base_units:
-            if pay == "permit":
-                data = await self._permit(token, spender, amount.base_units)
-            else:
-                data = calls.approve(spender, amount.base_units)
-            key = None if idempotency_key is None else f"{idempotency_key}:approve"
-            await self.sender.transact(token.address, data, idempotency_key=key)
+        allowed = await self._allowance(token, spender)
+        if allowed >= amount.base_units:
+            return 0
+        if pay == "permit":
+            data = await self._permit(token, spender, amount.base_units)
+            try:
+                await self.sender.transact(token.address, data)
+            except (ContractError, TransactionFailed):
+                # Whoever saw the permit may have sent it first: then it did what it should.
+                if await self._allowance(token, spender) < amount.base_units:
+                    raise
+            return 0
+        data = calls.approve(spender, amount.base_units)
+        try:
+            await self.sender.transact(token.address, data)
+        except ContractError:
+            if not allowed:
+                raise
+            # Some tokens (USDT) change an approval only from zero.
+            await self.sender.transact(token.address, calls.approve(spender, 0))
+            await self.sender.transact(token.address, data)
         return 0
+
+    async def _allowance(self, token: Token, spender: Address) -> BaseUnits:
+        query = calls.token_allowance(token.address, self.address, spender)
+        return await self.contracts.node.read(query)
 
     async def _permit(self, token: Token, spender: Address, amount: BaseUnits) -> bytes:
         domain = await self.contracts.token_domain(token.address)

@@ -408,5 +408,7 @@ def _symbol(data: bytes) -> str:
 
 def _domain(data: bytes) -> Domain:
     types = ("bytes1", "string", "string", "uint256", "address", "bytes32", "uint256[]")
-    _, name, version, chain_id, contract, _, _ = decode(types, data)
+    fields, name, version, chain_id, contract, _, _ = decode(types, data)
+    if fields != b"\x0f":
+        raise ValueError("a domain with other fields than name, version, chain and contract")
     return Domain(chain_id, Address(bytes.fromhex(contract[2:])), name, version)

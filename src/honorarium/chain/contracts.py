@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -64,6 +66,7 @@ class AsyncContracts:
         )
         self.state = state or state_folder()
         self._outboxes: dict[Address, Outbox] = {}
+        self._opening = threading.Lock()
         self._tokens: dict[Address, Token] = {}
         self._domains: dict[Address, Domain] = {}
 
@@ -117,11 +120,12 @@ class AsyncContracts:
 
     def outbox(self, account: Address) -> Outbox:
         """The durable outbox of an account on this chain. Raises OutboxUnusable."""
-        if account not in self._outboxes:
-            chain = self.manifest.filename.removesuffix(".json")
-            path = self.state / "outbox" / f"{chain}-{account.hex()}.sqlite3"
-            self._outboxes[account] = Outbox(path)
-        return self._outboxes[account]
+        with self._opening:  # one per account, whichever thread asks first
+            if account not in self._outboxes:
+                chain = self.manifest.filename.removesuffix(".json")
+                path = self.state / "outbox" / f"{chain}-{account.hex()}.sqlite3"
+                self._outboxes[account] = Outbox(path)
+            return self._outboxes[account]
 
     def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:  # noqa: B008
         """Sends transactions for the account of `signer`, by its durable outbox."""
@@ -156,7 +160,7 @@ class AsyncContracts:
                 raise NodeError("eth_call", 0, f"{to_hex(where)} says it has {decimals} decimals")
             try:
                 symbol = await self.node.read(calls.token_symbol(where))
-            except (NodeError, ContractError, ValueError):
+            except (NodeError, ContractError):
                 symbol = "?"  # not every token has a name
             self._tokens[where] = Token(where, symbol, decimals)
         return self._tokens[where]
@@ -192,20 +196,23 @@ class AsyncContracts:
         return self._domains[token]
 
     async def _token_domain(self, token: Address) -> Domain:
-        try:
-            return await self.node.read(calls.token_domain(token))
-        except (NodeError, ContractError, ValueError):
-            pass
+        chain_id = await self.node.chain_id()
+        with suppress(NodeError, ContractError):
+            found = await self.node.read(calls.token_domain(token))
+            # Else a token could have its payers sign for another one.
+            if (found.chain_id, found.contract) != (chain_id, token):
+                raise TokenWithoutDomain(token)
+            return found
         try:
             separator = await self.node.read(calls.token_separator(token))
             name = await self.node.read(_text(token, "name()"))
             try:
                 version = await self.node.read(_text(token, "version()"))
-            except (NodeError, ContractError, ValueError):
+            except (NodeError, ContractError):
                 version = "1"
-        except (NodeError, ContractError, ValueError):
+        except (NodeError, ContractError):
             raise TokenWithoutDomain(token) from None
-        domain = Domain(await self.node.chain_id(), token, name, version)
+        domain = Domain(chain_id, token, name, version)
         if domain.separator != separator:
             raise TokenWithoutDomain(token)
         return domain
@@ -264,12 +271,16 @@ class Contracts:
     def deploy(cls, chain: LocalChain) -> Self:
         """Puts the contracts on a local chain and gives each of its accounts test tokens."""
         node = Node(chain.url)
-        operator = chain.accounts["operator"]
-        manifest = deploy(node, operator, test_token=True)
-        people = [key.address for key in chain.accounts.values()]
-        minted = calls.mint_batch(people, [PLAY_MONEY] * len(people))
-        Sender(node, operator).transact(manifest.address("TestUSD"), minted)
-        return cls.attach(node, manifest, chain.directory)
+        try:
+            operator = chain.accounts["operator"]
+            manifest = deploy(node, operator, test_token=True)
+            people = [key.address for key in chain.accounts.values()]
+            minted = calls.mint_batch(people, [PLAY_MONEY] * len(people))
+            Sender(node, operator).transact(manifest.address("TestUSD"), minted)
+            return cls.attach(node, manifest, chain.directory)
+        except BaseException:
+            node.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -305,6 +316,10 @@ class Contracts:
     def default_token(self) -> Address:
         """The test token. Raises TokenWithoutCode where there is none: name a token there."""
         return self.core.default_token()
+
+    def outbox(self, account: Address) -> Outbox:
+        """The durable outbox of an account on this chain. Raises OutboxUnusable."""
+        return self.core.outbox(account)
 
     def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:  # noqa: B008
         """Sends transactions for the account of `signer`, by its durable outbox."""

@@ -114,7 +114,7 @@ class Manifest:
         """Writes it as JSON, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
-        fresh.write_text(json.dumps(self._json(), indent=2) + "\n", encoding="utf-8")
+        fresh.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
         fresh.replace(path)
 
     @classmethod
@@ -141,7 +141,8 @@ class Manifest:
             raise ManifestUnreadable(path, str(error)) from error
         return manifest
 
-    def _json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """As its file has it."""
         return {
             "chain_id": self.chain_id,
             "genesis_hash": to_hex(self.genesis_hash),

@@ -48,7 +48,7 @@ def read_keystore(path: Path, password: str) -> Key:
         raise KeyUnusable(str(path), "it is not JSON, as encrypted key files are") from None
     try:
         return Key.from_bytes(bytes(Account.decrypt(stored, password)))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
         raise KeyUnusable(
             str(path), "the password does not open it, or it is no encrypted key file"
         ) from None
@@ -63,10 +63,14 @@ def write_keystore(path: Path, key: Key, password: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(stored + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(stored + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)  # half a key is none, and would be in the way
+            raise
     except FileExistsError:
         raise KeystoreExists(path) from None
     except OSError as error:

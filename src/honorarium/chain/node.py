@@ -7,11 +7,15 @@ give each its own.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
+
+from eth_abi.exceptions import DecodingError
 
 from honorarium.chain.wire import (
     AsyncioWire,
@@ -50,6 +54,8 @@ BATCH: Final = 200
 PATIENCE: Final = 20.0
 """So many seconds altogether a request waits for a node that asks to be asked less often."""
 
+NO_SUCH_METHOD: Final = -32601
+_REVERT: Final = re.compile(r"(?<!\w)revert", re.IGNORECASE)  # and not the method evm_revert
 _TOO_OFTEN: Final = (-32005, -32029, 429)
 """The codes by which nodes say so beside HTTP's 429."""
 
@@ -137,6 +143,8 @@ class AsyncNode:
         def results(answers: Any) -> list[Any]:
             if isinstance(answers, dict):  # the batch as a whole was refused
                 self._result("a batch of requests", answers)
+            if not isinstance(answers, list):
+                raise NodeUnreachable(self.url, "a batch was not answered as JSON-RPC demands")
             if len(answers) != len(requests):
                 raise NodeUnreachable(
                     self.url, f"{len(requests)} requests got {len(answers)} answers in a batch"
@@ -175,7 +183,7 @@ class AsyncNode:
                     continue
                 if silence.status != 429:
                     raise NodeUnreachable(self.url, silence.reason) from silence
-                pause = silence.retry_after if silence.retry_after is not None else pause
+                pause = max(pause, silence.retry_after or 0)
                 reason = silence.reason
             except NodeError as error:
                 if error.code not in _TOO_OFTEN:
@@ -207,7 +215,7 @@ class AsyncNode:
     async def chain_id(self) -> int:
         """Asked once, and remembered."""
         if self._chain_id is None:
-            self._chain_id = int(await self.request("eth_chainId"), 16)
+            self._chain_id = await self._number("eth_chainId")
         return self._chain_id
 
     async def genesis_hash(self) -> Hash:
@@ -231,10 +239,16 @@ class AsyncNode:
 
     async def must_be_synced(self) -> None:
         """Raises NodeBehind if the node says that it has not caught up with its chain yet."""
-        found = await self.request("eth_syncing")
+        try:
+            found = await self.request("eth_syncing")
+        except NodeError as error:
+            if error.code != NO_SUCH_METHOD:
+                raise
+            return  # it does not say
         if isinstance(found, dict):
-            current, highest = found.get("currentBlock", "0x0"), found.get("highestBlock", "0x0")
-            raise NodeBehind(self.url, int(current, 16), int(highest, 16))
+            with self._understood("eth_syncing"):
+                at = [int(found.get(name, "0x0"), 16) for name in ("currentBlock", "highestBlock")]
+            raise NodeBehind(self.url, *at)
 
     # ------------------------------------------------------------------ reading
 
@@ -243,31 +257,41 @@ class AsyncNode:
         found = await self.request("eth_getBlockByNumber", [block_param(which), False])
         if found is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {which}")
-        return block_head(found)
+        with self._understood("eth_getBlockByNumber"):
+            return block_head(found)
 
     async def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
         """What a contract answers. Raises the ContractError if it refuses."""
-        return from_hex(await self.request(*call_request(to, data, block)))
+        return await self._bytes(*call_request(to, data, block))
 
     async def calls(
         self, requests: Iterable[tuple[Address, bytes]], block: Block = "latest"
     ) -> list[bytes]:
         """What contracts answer, many at a time."""
         asked = [call_request(to, data, block) for to, data in requests]
-        return [from_hex(answer) for answer in await self.batch(asked)]
+        answers = await self.batch(asked)
+        with self._understood("eth_call"):
+            return [from_hex(answer) for answer in answers]
 
     async def read(self, query: Query[T], block: Block = "latest") -> T:
-        """What a contract answers, read. Raises ChainReset or NodeError if it is not there."""
+        """What a contract answers, read. Raises ChainReset or NodeError if it is not there, or
+        answers something else.
+        """
         return (await self.read_all([query], block))[0]
 
     async def read_all(self, queries: Iterable[Query[T]], block: Block = "latest") -> list[T]:
         """What contracts answer, read, many at a time."""
         asked = list(queries)
         answers = await self.calls(((each.to, each.data) for each in asked), block)
-        return [
-            query.decode(await self._answered(query.to, answer))
-            for query, answer in zip(asked, answers, strict=True)
-        ]
+        found: list[T] = []
+        for query, answer in zip(asked, answers, strict=True):
+            there = await self._answered(query.to, answer)
+            try:
+                found.append(query.decode(there))
+            except (ValueError, DecodingError) as error:
+                said = f"{to_hex(query.to)} answers what is not understood: {error}"
+                raise NodeError("eth_call", 0, said) from error
+        return found
 
     async def _answered(self, to: Address, answer: bytes) -> bytes:
         if not answer:  # nothing there, or nothing that knows the question
@@ -277,17 +301,36 @@ class AsyncNode:
 
     async def code(self, address: Address, block: Block = "latest") -> bytes:
         """The code at an address; empty if there is none."""
-        return from_hex(await self.request("eth_getCode", [to_hex(address), block_param(block)]))
+        return await self._bytes("eth_getCode", [to_hex(address), block_param(block)])
 
     async def balance(self, address: Address, block: Block = "latest") -> BaseUnits:
         """The chain's own coin at an address, in wei."""
-        found = await self.request("eth_getBalance", [to_hex(address), block_param(block)])
-        return BaseUnits(int(found, 16))
+        asked = [to_hex(address), block_param(block)]
+        return BaseUnits(await self._number("eth_getBalance", asked))
 
     async def transaction_count(self, address: Address, block: Block = "latest") -> int:
         """How many transactions of an account are in blocks: its next nonce."""
         asked = [to_hex(address), block_param(block)]
-        return int(await self.request("eth_getTransactionCount", asked), 16)
+        return await self._number("eth_getTransactionCount", asked)
+
+    async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
+        found = await self.request(method, params)
+        with self._understood(method):
+            return int(found, 16)
+
+    async def _bytes(self, method: str, params: Sequence[Any]) -> bytes:
+        found = await self.request(method, params)
+        with self._understood(method):
+            return from_hex(found)
+
+    @contextmanager
+    def _understood(self, method: str) -> Iterator[None]:
+        """Raises NodeUnreachable where an answer of other kinds is read."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            reason = f"{method} was not answered as JSON-RPC demands ({error})"
+            raise NodeUnreachable(self.url, reason) from error
 
     # ------------------------------------------------------------------ the clock of a local chain
 
@@ -430,10 +473,13 @@ def from_hex(text: str) -> bytes:
 
 def _revert_data(message: str, data: Any) -> bytes | None:
     """What a contract refused with; None if it was not a contract that refused."""
-    if "revert" not in message.lower():
+    words = data if isinstance(data, str) else ""
+    if _REVERT.search(message) is None and not words.startswith("Reverted"):
         return None
     if isinstance(data, dict):
         data = data.get("result") or data.get("data")
+    elif words.startswith("Reverted "):  # as some nodes say it
+        data = words.removeprefix("Reverted ")
     if isinstance(data, str) and data.startswith("0x"):
         try:
             return from_hex(data)

@@ -597,7 +597,11 @@ def read_receipt(found: dict[str, Any]) -> TxReceipt:
 async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
     """Many receipts, in batches; None for what is in no block."""
     asked = [("eth_getTransactionReceipt", [to_hex(each)]) for each in hashes]
-    return [read_receipt(found) if found else None for found in await node.batch(asked)]
+    answers = await node.batch(asked)
+    try:
+        return [read_receipt(found) if found else None for found in answers]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise NodeUnreachable(node.url, f"a receipt cannot be read ({error})") from error
 
 
 def receipts(node: Node, hashes: Iterable[Hash]) -> list[TxReceipt | None]:

@@ -74,13 +74,13 @@ class BlockingWire:
         try:
             return self._provider.make_request(RPCEndpoint(method), list(params))
         except _UNUSABLE as error:
-            raise _silence(error) from error
+            raise _silence(error) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
             return self._provider.make_batch_request(_endpoints(asked))
         except _UNUSABLE as error:
-            raise _silence(error) from error
+            raise _silence(error) from None
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -106,13 +106,13 @@ class AsyncioWire:
         try:
             return await self._provider.make_request(RPCEndpoint(method), list(params))
         except _UNUSABLE as error:
-            raise _silence(error) from error
+            raise _silence(error) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
             return await self._provider.make_batch_request(_endpoints(asked))
         except _UNUSABLE as error:
-            raise _silence(error) from error
+            raise _silence(error) from None
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -172,6 +172,8 @@ def blocking(
 
 # ---------------------------------------------------------------------- what went wrong
 
+# Errors of the libraries quote the node's whole address, and with it an access key: they are not
+# shown along.
 _UNUSABLE = (
     requests.RequestException,
     aiohttp.ClientError,
@@ -196,6 +198,8 @@ def _silence(error: Exception) -> Silence:
         return _refused(error.response.status_code, error.response.headers.get("Retry-After"))
     if isinstance(error, aiohttp.ClientResponseError):
         return _refused(error.status, error.headers.get("Retry-After") if error.headers else None)
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | aiohttp.ClientPayloadError):
+        return Silence("the connection broke in the middle of its answer", lost=True)
     if isinstance(error, requests.ConnectionError | aiohttp.ClientConnectionError):
         cause: BaseException = error
         while cause.__context__ is not None:  # the socket's own words, below two libraries'
@@ -208,5 +212,7 @@ def _refused(status: int, retry_after: str | None) -> Silence:
     try:
         wait = float(retry_after) if retry_after is not None else None
     except ValueError:  # a date
+        wait = None
+    if wait is not None and not 0 <= wait < float("inf"):  # a number that is no time
         wait = None
     return Silence(f"it answered HTTP {status}", status=status, retry_after=wait)

@@ -19,16 +19,18 @@ from honorarium.chain.account import (
     AsyncAccount,
     Payment,
     PaymentNotPossible,
-    Relayable,
+    meant,
     terms_of,
 )
 from honorarium.chain.contracts import AsyncContracts, Contracts
+from honorarium.chain.relay import Relayable
 from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.client.meter import Meter, WrongMeterKey
 from honorarium.errors import SessionExists, SessionNotOpen
 from honorarium.ids import ZERO_HASH, Hash, SessionId
 from honorarium.money import Amount, Money
+from honorarium.protocol.events import CloseRequested
 from honorarium.protocol.keys import Key
 from honorarium.protocol.limits import PATIENCE
 from honorarium.protocol.messages import (
@@ -132,15 +134,18 @@ class AsyncClient(AsyncAccount):
             raise SessionExists(session_id)
         amount = await self._deposit(terms, deposit)
         key = idempotency_key or f"open:{session_id.hex()}"
+        content = meant("open", session_id, amount.base_units)
+        if await self._followed(key, content) is not None:
+            return session_id
         if pay in ("authorization", "balance"):
             signed = await self.sign_opening(
                 quote, amount, client_signature=client_signature, pay=pay
             )
-            await self.relay(signed, idempotency_key=key)
+            await self._act(signed.data, 0, key, content)
             return session_id
-        value = await self._pay(amount, escrow.contract, pay, key)
+        value = await self._pay(amount, escrow.contract, pay)
         data = calls.open(terms, amount.base_units, quote.signature, client_signature)
-        await self._act(data, value, key)
+        await self._act(data, value, key, content)
         return session_id
 
     async def sign_opening(
@@ -231,24 +236,30 @@ class AsyncClient(AsyncAccount):
 
         Raises DepositNotRaised, AlreadyClosing, SessionNotOpen.
         """
-        terms, escrow = terms_of(session), self.contracts.escrow
+        terms, session_id = terms_of(session), terms_of(session).session_id(self.contracts.escrow)
         raised = (await self.contracts.token(terms.token)).amount(deposit)
-        held = await self.contracts.session(terms.session_id(escrow))
-        if held.status not in (Status.OPEN, Status.CLOSING):
-            raise SessionNotOpen(terms.session_id(escrow))
-        added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
-        if pay == "balance":
-            data = calls.top_up_from_balance(terms, raised.base_units)
-            await self._act(data, 0, idempotency_key)
-        elif pay == "authorization":
-            signed = await self.sign_top_up(terms, raised, pay=pay)
-            await self.relay(signed, idempotency_key=idempotency_key)
-        else:
-            value = await self._pay(added, escrow.contract, pay, idempotency_key)
-            await self._act(calls.top_up(terms, raised.base_units), value, idempotency_key)
+        content = meant("top up", session_id, raised.base_units)
+        if await self._followed(idempotency_key, content) is None:
+            data, value = await self._topping_up(terms, session_id, raised, pay)
+            await self._act(data, value, idempotency_key, content)
         if isinstance(session, OpenSession):
             session.meter.deposit = raised.base_units
         return raised
+
+    async def _topping_up(
+        self, terms: Terms, session_id: SessionId, raised: Amount, pay: Payment
+    ) -> tuple[bytes, int]:
+        """The call, and the coin to send along (wei)."""
+        held = await self.contracts.session(session_id)
+        if held.status not in (Status.OPEN, Status.CLOSING):
+            raise SessionNotOpen(session_id)
+        if pay == "balance":
+            return calls.top_up_from_balance(terms, raised.base_units), 0
+        if pay == "authorization":
+            return (await self.sign_top_up(terms, raised, pay=pay)).data, 0
+        added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
+        value = await self._pay(added, self.contracts.escrow.contract, pay)
+        return calls.top_up(terms, raised.base_units), value
 
     async def sign_top_up(
         self,
@@ -286,10 +297,10 @@ class AsyncClient(AsyncAccount):
         terms = terms_of(session)
         data = calls.request_close(terms, self.address)
         receipt = await self._act(data, 0, idempotency_key)
-        closing_at = (await self.contracts.node.block(receipt.block)).timestamp
+        grace_ends = self._event(receipt, CloseRequested).grace_ends
         if isinstance(session, OpenSession):
-            session.meter.leave(closing_at)
-        return UnixTime(closing_at + terms.close_grace)
+            session.meter.leave(UnixTime(grace_ends - terms.close_grace))
+        return grace_ends
 
     async def sign_leaving(self, session: Agreed) -> Relayable:
         """As `leave`, for anybody to send. Stop the meter yourself: `session.meter.leave(...)`."""
@@ -311,16 +322,20 @@ class AsyncClient(AsyncAccount):
         """Gives the session's advisor `amount` of its token, all of it to them, at any time."""
         terms, jar = terms_of(session), self.contracts.tip_jar
         given = (await self.contracts.token(terms.token)).amount(amount)
-        if pay == "authorization":
-            signed = await self.sign_tip(terms, given, memo=memo)
-            await self.relay(signed, idempotency_key=idempotency_key)
-            return given
         if pay == "balance":
             raise PaymentNotPossible(pay, str(given.token), "tips come from the wallet")
-        value = await self._pay(given, jar, pay, idempotency_key)
         session_id = terms.session_id(self.contracts.escrow)
-        data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
-        await self.sender.transact(jar, data, value, idempotency_key=idempotency_key)
+        content = meant("tip", session_id, given.base_units, memo)
+        if await self._followed(idempotency_key, content) is not None:
+            return given
+        if pay == "authorization":
+            data, value = (await self.sign_tip(terms, given, memo=memo)).data, 0
+        else:
+            value = await self._pay(given, jar, pay)
+            data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
+        await self.sender.transact(
+            jar, data, value, idempotency_key=idempotency_key, content=content
+        )
         return given
 
     async def sign_tip(

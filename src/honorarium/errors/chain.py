@@ -164,7 +164,7 @@ def _shown(url: str) -> str:
     """A node's address without the password or access key that it may carry."""
     parts = urlsplit(url)
     if not parts.hostname:
-        return url
+        return url.rpartition("@")[2]
     port = f":{parts.port}" if parts.port else ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     hidden = "/..." if parts.path.strip("/") or parts.query else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from honorarium.errors import WrongSignature
+from honorarium.errors import BadSignature, WrongSignature
 from honorarium.ids import Address
 from honorarium.protocol.keys import Key, Signature, recover
 from honorarium.protocol.messages import Message
@@ -66,6 +66,8 @@ def sign_terms(signer: Signer, terms: Terms, domain: Domain) -> bytes:
 
 
 def _checked(wallet: Wallet, given: bytes, what: str, digest: bytes) -> bytes:
+    if not isinstance(given, bytes):
+        raise BadSignature(b"", f"a wallet gives signatures as bytes, not as {type(given)}")
     if getattr(wallet, "is_contract", False):
         return bytes(given)
     signature = Signature.from_bytes(bytes(given))
