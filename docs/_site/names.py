@@ -189,7 +189,7 @@ def _errors() -> tuple[re.Pattern[str], dict[str, str]]:
 def _linked(text: str) -> str:
     """Errors that a docstring names become links."""
     pattern, places = _errors()
-    parts = re.split(r"(`[^`]*`)", text)
+    parts = re.split(r"(``[^`]*``|`[^`]*`)", text)
     parts[::2] = [
         pattern.sub(lambda name: f":py:exc:`~{places[name[1]]}`", part) for part in parts[::2]
     ]
@@ -197,7 +197,17 @@ def _linked(text: str) -> str:
 
 
 def docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = _linked("\n".join(lines)).split("\n")
+    text = "\n".join(lines)
+    for argument in _arguments(obj):  # `deposit` is what the caller gives, not the method
+        text = text.replace(f"`{argument}`", f"``{argument}``")
+    lines[:] = _linked(text).split("\n")
+
+
+def _arguments(obj: Any) -> list[str]:
+    try:
+        return list(inspect.signature(obj).parameters) if callable(obj) else []
+    except (ValueError, TypeError):
+        return []
 
 
 def signature(
@@ -210,9 +220,15 @@ def signature(
     returns: str | None,
 ) -> tuple[str | None, str | None]:
     """Shorter: defaults that are objects show as what one would write."""
-    if given is not None:
-        given = re.sub(r"Fees\(tip=[^)]*\)", "Fees()", given)
-    return given, returns
+    return _plain(given), _plain(returns)
+
+
+def _plain(text: str | None) -> str | None:
+    """Aliases within unions by their names, and defaults as one would write them."""
+    if text is None:
+        return None
+    text = re.sub(r"Fees\(tip=[^)]*\)", "Fees()", text)
+    return re.sub(r"TypeAliasForwardRef\('([^']*)'\)", r"\1", text)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
