@@ -186,7 +186,7 @@ class Outbox:
         """
         with self._writing():
             attempts = self.attempts(old.nonce)
-            if not attempts or attempts[-1].hash != old.hash or self.decided(old.nonce):
+            if not attempts or attempts[-1].hash != old.hash or self.decided(old):
                 return attempts[-1] if attempts else old
             signed = sign(old.nonce)
             found = self._one("SELECT max(attempt) FROM sent WHERE nonce = ?", (old.nonce,))
@@ -216,9 +216,13 @@ class Outbox:
         attempts = self.attempts(signed.nonce)
         return attempts if any(each.hash == signed.hash for each in attempts) else [signed]
 
-    def decided(self, nonce: int) -> bool:
-        """Whether a transaction of this nonce was seen in a block."""
-        found = self._one("SELECT 1 FROM sent WHERE nonce = ? AND fate = 'mined'", (nonce,))
+    def decided(self, signed: SignedTransaction) -> bool:
+        """Whether it, or another attempt at the same, was seen in a block."""
+        found = self._one(
+            "SELECT 1 FROM sent AS one WHERE hash = ? AND fate <> 'void' "
+            "AND EXISTS (SELECT 1 FROM sent WHERE nonce = one.nonce AND fate = 'mined')",
+            (signed.hash,),
+        )
         return found is not None
 
     def of_purpose(self, purpose: str, content: bytes | None = None) -> SignedTransaction | None:

@@ -217,7 +217,7 @@ class AsyncSender:
                 content=content,
             )
             if idempotency_key is not None and await self._aside(
-                partial(self.outbox.decided, signed.nonce)
+                partial(self.outbox.decided, signed)
             ):
                 return signed.hash  # done long ago, perhaps; not every node remembers that
             try:
@@ -310,7 +310,7 @@ class AsyncSender:
         if known is None:
             return None
         try:
-            if not await self._aside(partial(self.outbox.decided, known.nonce)):
+            if not await self._aside(partial(self.outbox.decided, known)):
                 await self._let_older_ones_go_first(known.nonce)
                 await self.submit(known)
         except (NodeError, ContractError):
@@ -391,7 +391,7 @@ class AsyncSender:
             if any(found) or int(count, 16) <= waiting.nonce:
                 return
             await self.node.wire.sleep(1.0)
-        if await self._aside(partial(self.outbox.decided, waiting.nonce)):
+        if await self._aside(partial(self.outbox.decided, waiting)):
             return  # it was seen in a block; this node does not remember old receipts
         for each in family:
             await self._aside(partial(self.outbox.void, each))
