@@ -198,6 +198,10 @@ def _linked(text: str) -> str:
 
 def docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     text = "\n".join(lines)
+    if what == "class" and (twin := re.match(r"As (Async\w+), [^.]*\.", text)):
+        # What is said once, of the form for asyncio, holds for both.
+        whole = getattr(importlib.import_module(obj.__module__), twin[1])
+        text = f"{inspect.getdoc(whole)}\n\n{text}"
     for argument in _arguments(obj):  # `deposit` is what the caller gives, not the method
         text = text.replace(f"`{argument}`", f"``{argument}``")
     lines[:] = _linked(text).split("\n")
