@@ -8,7 +8,7 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_hash.auto import keccak
 from hexbytes import HexBytes
 
-from honorarium.chain.node import from_hex, to_hex
+from honorarium.chain.node import from_hex
 from honorarium.chain.outbox import SignedTransaction
 from honorarium.errors import BadSignature, WrongSignature
 from honorarium.ids import Address, Hash
@@ -53,8 +53,8 @@ def signed_by(signer: Signer, fields: TransactionFields) -> SignedTransaction:
 def _digest(fields: TransactionFields) -> bytes:
     """What a signature of a transaction of these fields signs."""
     if "type" in fields:
-        text = {**fields, "to": to_hex(fields["to"])} if "to" in fields else {**fields, "to": "0x"}
-        return bytes(TypedTransaction.from_dict({**text, "accessList": []}).hash())
+        whole = {**fields, "to": fields.get("to", b""), "accessList": []}
+        return bytes(TypedTransaction.from_dict(whole).hash())
     names = ("nonce", "gasPrice", "gas")
     values = [fields[name] for name in names]
     values += [fields.get("to", b""), fields["value"], fields["data"], fields["chainId"], 0, 0]
