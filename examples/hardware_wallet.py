@@ -44,11 +44,11 @@ class Device:
 
 def main() -> None:
     with LocalChain.start() as chain, Contracts.deploy(chain) as contracts:
-        names = {
+        names: dict[bytes, str] = {
             contracts.escrow.contract: "the escrow",
             contracts.default_token(): "the token",
         }
-        device: Wallet = Device(chain.accounts["client"], {**names})
+        device: Wallet = Device(chain.accounts["client"], names)
         owner = Account(contracts, device)
         relayer = Account(contracts, chain.accounts["operator"])
 
