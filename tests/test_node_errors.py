@@ -28,6 +28,7 @@ from honorarium.errors import (
     NodeError,
     NoDeployment,
     NodeUnreachable,
+    NotClosing,
     NotOurCode,
     RateLimited,
     SessionNotOpen,
@@ -346,9 +347,9 @@ def test_a_refusal_is_typed_wherever_it_comes_from(
     assert skipped == StaleVoucher(10**6, 10**6)
     forwarder = bank.transact(None, _creates(calls_back(escrow))).contract
     assert forwarder is not None
-    with pytest.raises(SessionNotOpen) as nested:
+    with pytest.raises(NotClosing) as nested:
         bank.transact(forwarder, data)
-    assert nested.value == refused
+    assert nested.value == NotClosing(session.id)
     poor = Sender(node, Key.generate())
     with pytest.raises(ERC20InsufficientBalance) as without:
         poor.transact(token, calls.transfer(bank.address, 7))

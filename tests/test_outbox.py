@@ -29,7 +29,7 @@ from honorarium.chain import (
     receipts,
 )
 from honorarium.chain.node import to_hex
-from honorarium.chain.send import fields_of
+from honorarium.chain.signing import fields_of
 from honorarium.errors import ChainReset, FateUnknown, NonceTaken
 from honorarium.ids import Address, Hash
 from honorarium.protocol import Key
