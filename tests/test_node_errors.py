@@ -358,11 +358,10 @@ def test_a_refusal_is_typed_wherever_it_comes_from(
 
 
 def calls_back(to: Address) -> bytes:
-    """A contract that calls on, and refuses with what it was refused with."""
-    call = bytes.fromhex("365f5f375f5f365f5f73") + to + bytes.fromhex("5af1")
-    # if it failed: returndatacopy(0, 0, returndatasize()); revert(0, returndatasize())
-    after = len(call) + 10
-    return call + bytes.fromhex(f"60{after:02x}573d5f5f3e3d5ffd5b00")
+    """A contract that calls on, and answers or refuses as it was answered or refused."""
+    call = bytes.fromhex("365f5f375f5f365f5f73") + to + bytes.fromhex("5af13d5f5f3e")
+    fine = len(call) + 6
+    return call + bytes.fromhex(f"60{fine:02x}573d5ffd5b3d5ff3")
 
 
 def _creates(code: bytes) -> bytes:
