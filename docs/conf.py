@@ -37,7 +37,7 @@ python_maximum_signature_line_length = 78
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 autodoc_type_aliases = {
-    "Agreed": "Agreed",
+    "Agreed": "honorarium.chain.account.Agreed",
     "Block": "Block",
     "Clock": "honorarium.protocol.Clock",
     "Engine": "honorarium.chain.Engine",
