@@ -10,6 +10,7 @@ from honorarium.chain.account import (
     AsyncAccount,
     Payment,
     PaymentNotPossible,
+    WalletTooSmall,
 )
 from honorarium.chain.calls import (
     Authorization,
@@ -131,6 +132,7 @@ __all__ = [
     "Transaction",
     "TxReceipt",
     "UnreadableLog",
+    "WalletTooSmall",
     "attach",
     "attach_async",
     "block_times",

@@ -62,6 +62,17 @@ def terms_of(agreed: Agreed) -> Terms:
     return agreed if isinstance(agreed, Terms) else agreed.terms
 
 
+class WalletTooSmall(InputError):
+    """A wallet that holds less than it is to pay."""
+
+    def __init__(self, account: Address, needed: Amount, held: Amount) -> None:
+        self.account, self.needed, self.held = account, needed, held
+        super().__init__(
+            f"the wallet 0x{account.hex()} holds {held} and {needed} are needed; nothing was sent: "
+            "name a smaller amount, fill the wallet, or pay from the balance in the escrow"
+        )
+
+
 class PaymentNotPossible(InputError):
     """A way to pay that this money does not have."""
 
@@ -250,6 +261,9 @@ class AsyncAccount:
     async def _pay(self, amount: Amount, spender: Address, pay: Payment) -> int:
         """Readies wallet money for `spender`; the coin to send along (wei)."""
         token = amount.token
+        held = await self.contracts.wallet(token.address, self.address)
+        if held < amount:
+            raise WalletTooSmall(self.address, amount, held)
         if token.is_coin:
             if pay != "wallet":
                 raise PaymentNotPossible(pay, str(token), "coin is only sent along; pay by wallet")

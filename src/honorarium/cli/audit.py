@@ -58,6 +58,9 @@ def audit(
             help="Folder for audit.json (default: the folder of --chain, else this one).",
         ),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--json", help="Print audit.json instead of the verdict's line.")
+    ] = False,
 ) -> None:
     """Check every session against the log, the storage, the signatures and the tokens.
 
@@ -82,7 +85,7 @@ def audit(
             )
     path = write(verdict, out or chain or Path())
     _show(console, verdict, path)
-    typer.echo(line(verdict))
+    typer.echo(path.read_text(encoding="utf-8").rstrip() if whole else line(verdict))
     if not verdict.ok:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.table import Table
 from honorarium.chain import Contracts, DirectoryNotOurs, LocalChain, Node, find
 from honorarium.chain.deploy import Manifest, shown
 from honorarium.chain.local import Engine
+from honorarium.cli.common import AsJson
 
 
 def chain(
@@ -34,6 +36,7 @@ def chain(
             "--deploy", help="Put the contracts on it, and test tokens into the accounts."
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a local chain with funded, named accounts until Ctrl-C.
 
@@ -52,10 +55,28 @@ def chain(
                 manifest = find(node)
                 if directory is not None:
                     manifest.save(directory / "manifest.json")
-            _show(console, running, node, manifest)
+            if as_json:
+                print(json.dumps(_facts(running, node, manifest)), flush=True)
+            else:
+                _show(console, running, node, manifest)
         code = running.wait()
     console.print(f"[red]{running.engine} ended by itself with {code}[/]")
     raise typer.Exit(2)
+
+
+def _facts(running: LocalChain, node: Node, manifest: Manifest | None) -> dict[str, Any]:
+    """What a program needs to use the chain, in one line as soon as it runs."""
+    return {
+        "url": running.url,
+        "client": node.client,
+        "chain_id": node.chain_id,
+        "genesis_hash": "0x" + node.genesis_hash.hex(),
+        "accounts": {
+            name: {"address": shown(key.address), "key": "0x" + key.secret().hex()}
+            for name, key in running.accounts.items()
+        },
+        "contracts": None if manifest is None else manifest.to_dict()["contracts"],
+    }
 
 
 def _show(console: Console, running: LocalChain, node: Node, manifest: Manifest | None) -> None:

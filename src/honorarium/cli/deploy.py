@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from honorarium.chain import verify as verify_contracts
 from honorarium.chain.deploy import shown
 from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.chain import contracts_table
+from honorarium.cli.common import AsJson
 from honorarium.cli.secrets import read_key
 from honorarium.errors import ChainReset, NotOurCode, WrongChain
 
@@ -45,6 +47,7 @@ def deploy(
     verify: Annotated[
         bool, typer.Option("--verify", help="Change nothing: compare the chain with the manifest.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put the contracts on a chain; what is there already stays.
 
@@ -57,22 +60,26 @@ def deploy(
     console = Console()
     with Node(rpc) as node:
         if verify:
-            _verify(console, node, manifest)
+            _verify(console, node, manifest, as_json)
             return
         if manifest is not None and manifest.exists():
             # Another chain's manifest is not overwritten.
             attach(node, Manifest.load(manifest))
         key = read_key(key_env, keystore)
-        console.print(f"deploying from {shown(key.address)} ...", highlight=False)
+        if not as_json:
+            console.print(f"deploying from {shown(key.address)} ...", highlight=False)
         made = deploy_contracts(node, key, test_token=test_token)
         verify_contracts(node, made)
         path = manifest or FOLDER / made.filename
         made.save(path)
+    if as_json:
+        typer.echo(json.dumps({"manifest": str(path), **made.to_dict()}, indent=2))
+        return
     console.print(contracts_table(made), highlight=False)
     console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
-def _verify(console: Console, node: Node, path: Path | None) -> None:
+def _verify(console: Console, node: Node, path: Path | None, as_json: bool) -> None:
     try:
         expected = _expected(node, path)
         verify_contracts(node, expected)
@@ -81,6 +88,9 @@ def _verify(console: Console, node: Node, path: Path | None) -> None:
         console.print("[bold red]DIFFERENT[/]", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps({"verified": True, **expected.to_dict()}, indent=2))
+        return
     console.print(contracts_table(expected), highlight=False)
     console.print("[bold green]VERIFIED[/] code, chain and session ids are those of this package")
 

@@ -127,8 +127,8 @@ def _clock(patient: _Patient) -> None:
             "clock",
             "look" if local else "bad",
             f"the chain is {span(ahead)} ahead of this machine",
-            "set this machine's clock (NTP); a local chain whose time was moved ahead stays so: "
-            "meters there bill by this machine's clock",
+            "set this machine's clock (NTP); a local chain whose time was moved ahead stays so, "
+            "and `honorarium meter` follows it",
         )
     elif -ahead > BLOCK_AGE and not local:
         patient.note(

@@ -52,8 +52,10 @@ from honorarium.ids import SessionId
 from honorarium.money import Token
 from honorarium.protocol import EntryKind, Status
 from honorarium.protocol.documents import write_voucher
+from honorarium.protocol.moments import ClockWentBack
 
 EVERY: Final = 0.25  # seconds between looks at the clock
+CLOCK_STEP: Final = 5  # seconds that the clock may go back without a word
 CHAIN_EVERY: Final = 3.0  # seconds between looks at the chain, for top-ups and endings
 
 
@@ -65,15 +67,18 @@ class _Running:
     meter: Meter
     session_id: SessionId
     token: Token
-    opened_at: int
+    ahead: int  # seconds by which the chain's clock is ahead of this machine's
     out: Path
     said: list[str] = field(default_factory=list)
     status: Status = Status.OPEN
     looked: float = 0.0
+    latest: int = 0
     trouble: str = ""
 
     def now(self) -> int:
-        return max(int(time.time()), self.opened_at)
+        """The chain's time, as far as this machine can tell; never back."""
+        self.latest = max(self.latest, int(time.time()) + self.ahead)
+        return self.latest
 
     @property
     def last(self) -> EntryKind | None:
@@ -135,7 +140,8 @@ def meter(
         try:
             target = out or Path(f"{session_id.hex()[:16]}.voucher.json")
             token = contracts.token(terms.token)
-            running = _Running(contracts, made, session_id, token, held.opened_at, target)
+            ahead = max(0, contracts.now() - int(time.time()))
+            running = _Running(contracts, made, session_id, token, ahead, target)
             if answered and running.last is None:
                 made.answer(running.now())
             ends = time.monotonic() + until if until is not None else None
@@ -193,7 +199,13 @@ def _step(running: _Running) -> None:
                 running.meter.leave(held.closing_at or held.closed_at or running.now())
         except ChainError as error:
             running.trouble = str(error)  # the meter needs no node to count
-    tick = running.meter.tick(running.now())
+    try:
+        tick = running.meter.tick(running.now())
+    except ClockWentBack as error:
+        # A restart reckons the chain's clock anew, to the second.
+        if error.seen - error.given > CLOCK_STEP:
+            raise
+        return
     running.said += [said for notice in tick.notices if (said := _said(notice))]
     if tick.voucher is not None:
         _write(running)

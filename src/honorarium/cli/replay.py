@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from honorarium.cli.common import AsJson
 from honorarium.replay import load_tariffs, plan_calls, run, set_up, write_outcome
 
 DECIMALS = 6  # of TestUSD
@@ -44,6 +46,7 @@ def replay(
         str | None,
         typer.Option(metavar="URL", help="A local chain that runs already, instead of our own."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a call centre's call records into paid sessions on chain.
 
@@ -75,7 +78,10 @@ def replay(
                 pace = run(ready, progress)
             with _bar(console, "blocks read") as progress:
                 summary = write_outcome(ready, out, pace, progress)
-    _show(console, out, summary)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+    else:
+        _show(console, out, summary)
 
 
 @contextmanager
