@@ -62,6 +62,40 @@ contract SurfaceTest is Base {
         _answersToNothingElse(_shipped("TipJar"), 2);
     }
 
+    function test_the_token_answers_to_nothing_but_its_standards_and_minting() external {
+        string[25] memory own = [
+            "name()",
+            "symbol()",
+            "decimals()",
+            "totalSupply()",
+            "balanceOf(address)",
+            "transfer(address,uint256)",
+            "allowance(address,address)",
+            "approve(address,uint256)",
+            "transferFrom(address,address,uint256)",
+            "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)",
+            "nonces(address)",
+            "DOMAIN_SEPARATOR()",
+            "eip712Domain()",
+            "mint(address,uint256)",
+            "mintBatch(address[],uint256[])",
+            "authorizationState(address,bytes32)",
+            "TRANSFER_WITH_AUTHORIZATION_TYPEHASH()",
+            "RECEIVE_WITH_AUTHORIZATION_TYPEHASH()",
+            "CANCEL_AUTHORIZATION_TYPEHASH()",
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+            "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+            "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+            "cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)",
+            "cancelAuthorization(address,bytes32,bytes)"
+        ];
+        for (uint256 i = 0; i < own.length; ++i) {
+            known[bytes4(keccak256(bytes(own[i])))] = Known.Declared;
+        }
+        _answersToNothingElse(address(token), own.length);
+    }
+
     /// @dev Each function's selector stands in the code as a constant of four bytes: so every such constant is called.
     /// Where there is no function, the call fails without a word.
     function _answersToNothingElse(address target, uint256 functions) private {
