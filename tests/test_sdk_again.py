@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from conftest import Place
-from honorarium.advisor import Advisor
+from honorarium.advisor import Advisor, AsyncAdvisor
 from honorarium.chain import (
+    AsyncContracts,
     AsyncNode,
     AsyncSender,
     Contracts,
@@ -30,7 +31,7 @@ from honorarium.chain import (
 from honorarium.chain import send as send_module
 from honorarium.chain.outbox import SignedTransaction
 from honorarium.chain.signing import signed_by
-from honorarium.client import Client
+from honorarium.client import AsyncClient, Client
 from honorarium.errors import (
     DepositTooSmall,
     FateUnknown,
@@ -334,3 +335,24 @@ def test_what_a_wallet_raises_is_the_wallets_own_and_nothing_is_stored(
     assert sender.outbox.of_purpose("k") is None
     wallet.fails = None
     assert sender.transact(SOMEBODY, b"", 1, 30_000, idempotency_key="k").ok
+
+
+def test_many_sessions_open_at_once_by_approvals_of_one_wallet(place: Place) -> None:
+    """Each approval is of exactly one deposit: none takes another's."""
+
+    async def play() -> None:
+        async with await AsyncContracts.connect(place.chain.url) as contracts:
+            client = AsyncClient(contracts, place.key("client"))
+            advisor = AsyncAdvisor(contracts, place.key("advisor"))
+            token = contracts.default_token()
+            mint = calls.mint_batch([client.address], [10**9])
+            await contracts.sender(place.key("operator")).transact(token, mint)
+            price = Tariff.per_minute(1_000_000, max_units=5)
+            quotes = [
+                await advisor.quote(client.address, client.meter_key.address, price, salt=n)
+                for n in range(6)
+            ]
+            opened = await asyncio.gather(*(client.open(quote) for quote in quotes))
+            assert len({session.id for session in opened}) == 6
+
+    asyncio.run(play())

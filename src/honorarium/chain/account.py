@@ -7,6 +7,7 @@ goes out as `Amount`.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Final, Literal, Protocol, TypeVar
@@ -101,6 +102,9 @@ class AsyncAccount:
         self.contracts, self.signer = contracts, signer
         self.address: Address = signer.address
         self.sender: AsyncSender = contracts.sender(signer, fees=fees)
+        # An approval is of exactly one amount, so one payment at a time. Where nothing suspends
+        # (see `wire`) the lock is always free.
+        self._paying = asyncio.Lock()
 
     # ------------------------------------------------------------------ money
 
@@ -133,9 +137,10 @@ class AsyncAccount:
         if pay == "authorization":
             signed = await self.sign_deposit(given, given.token.address)
             return await self._act(signed.data, 0, idempotency_key, content)
-        value = await self._pay(given, self.contracts.escrow.contract, pay)
         data = calls.deposit(given.token.address, self.address, given.base_units)
-        return await self._act(data, value, idempotency_key, content)
+        async with self._paying:
+            value = await self._pay(given, self.contracts.escrow.contract, pay)
+            return await self._act(data, value, idempotency_key, content)
 
     async def sign_deposit(
         self, amount: Money, token: Address | None = None, *, valid_for: int = HOUR

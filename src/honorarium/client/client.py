@@ -143,9 +143,10 @@ class AsyncClient(AsyncAccount):
             )
             await self._act(signed.data, 0, key, content)
             return session_id
-        value = await self._pay(amount, escrow.contract, pay)
         data = calls.open(terms, amount.base_units, quote.signature, client_signature)
-        await self._act(data, value, key, content)
+        async with self._paying:
+            value = await self._pay(amount, escrow.contract, pay)
+            await self._act(data, value, key, content)
         return session_id
 
     async def sign_opening(
@@ -240,8 +241,9 @@ class AsyncClient(AsyncAccount):
         raised = (await self.contracts.token(terms.token)).amount(deposit)
         content = meant("top up", session_id, raised.base_units)
         if await self._followed(idempotency_key, content) is None:
-            data, value = await self._topping_up(terms, session_id, raised, pay)
-            await self._act(data, value, idempotency_key, content)
+            async with self._paying:
+                data, value = await self._topping_up(terms, session_id, raised, pay)
+                await self._act(data, value, idempotency_key, content)
         if isinstance(session, OpenSession):
             session.meter.deposit = raised.base_units
         return raised
@@ -328,14 +330,15 @@ class AsyncClient(AsyncAccount):
         content = meant("tip", session_id, given.base_units, memo)
         if await self._followed(idempotency_key, content) is not None:
             return given
-        if pay == "authorization":
-            data, value = (await self.sign_tip(terms, given, memo=memo)).data, 0
-        else:
-            value = await self._pay(given, jar, pay)
-            data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
-        await self.sender.transact(
-            jar, data, value, idempotency_key=idempotency_key, content=content
-        )
+        async with self._paying:
+            if pay == "authorization":
+                data, value = (await self.sign_tip(terms, given, memo=memo)).data, 0
+            else:
+                value = await self._pay(given, jar, pay)
+                data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
+            await self.sender.transact(
+                jar, data, value, idempotency_key=idempotency_key, content=content
+            )
         return given
 
     async def sign_tip(
