@@ -18,7 +18,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob
 
 def _shown(page: Path) -> list[str]:
     """The commands on a page: in blocks of a console, and within sentences."""
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("\\`", "`")
     blocks = re.findall(r"```(?:console|bash|sh)\n(.*?)```", text, re.DOTALL)
     whole = [block.replace("\\\n", " ") for block in blocks]
     lines = [line.removeprefix("$ ") for block in whole for line in block.splitlines()]
