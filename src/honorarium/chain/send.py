@@ -22,6 +22,7 @@ from honorarium.errors import (
     ChainError,
     ContractError,
     FateUnknown,
+    FeeTooHigh,
     GraceRunning,
     NodeError,
     NodeUnreachable,
@@ -49,6 +50,10 @@ BUMP_PERCENT: Final = 25
 GONE_AFTER: Final = 1.0
 """So many seconds after signing a transaction a program must have sent it, or it is gone."""
 
+MOST: Final = 10**18
+"""What one transaction may cost altogether if nobody says otherwise, in wei: a coin, as nodes
+themselves limit what they pass on."""
+
 TAKEN_AGAIN: Final = 20
 """So often a nonce is taken anew if programs with another outbox were faster."""
 
@@ -71,12 +76,14 @@ class Fees:
     """What is offered for gas, and for how long one waits.
 
     `tip` and `limit` in wei per gas: at most `limit` is ever offered, None: whatever it takes.
-    `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block after
+    `most`: the wei that one transaction may cost altogether, None: whatever it takes. A node that
+    names absurd prices, or a token that burns gas, else empties the account. `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block after
     `stuck_after` seconds is offered more; `patience` seconds a receipt is waited for.
     """
 
     tip: int = TIP
     limit: int | None = None
+    most: int | None = MOST
     legacy: bool | None = None
     stuck_after: float = 30.0
     patience: float = 120.0
@@ -125,7 +132,7 @@ class AsyncSender:
         With an `idempotency_key` that was used before: the transaction that was signed then.
         `content` is a digest of what is done, if trying it again gives other bytes (a new deadline,
         say); None: of `to`, `data` and `value`. Raises IdempotencyKeyReused if the key was used for
-        something else.
+        something else, FeeTooHigh if it could cost more than `fees.most`.
         """
         if content is None:
             content = content_of(to, data, value)
@@ -146,6 +153,7 @@ class AsyncSender:
         }
         if to is not None:
             fields["to"] = to
+        self._must_be_affordable(fields)
         signed, fresh = await self._aside(
             lambda: self.outbox.take(
                 lambda nonce: signed_by(self.signer, {**fields, "nonce": nonce}),
@@ -413,6 +421,7 @@ class AsyncSender:
             "nonce": nonce,
             **await self._fees(),
         }
+        self._must_be_affordable(fields)
         await self._aside(lambda: self.outbox.fill(nonce, lambda _: signed_by(self.signer, fields)))
 
     async def _send_again(self, latest: int, limit: int = 50) -> int:
@@ -445,10 +454,12 @@ class AsyncSender:
             for name, amount in wanted.items()
             if name != "type"
         }
-        limit = self.fees.limit
+        limit, most = self.fees.limit, self.fees.most
         if limit is not None and any(amount > limit for amount in raised.values()):
             return
         fields = {**fields, **raised}
+        if most is not None and _dearest(fields) > most:
+            return
         try:
             new = await self._aside(
                 lambda: self.outbox.replace(old, lambda _: signed_by(self.signer, fields))
@@ -485,12 +496,12 @@ class AsyncSender:
         if to is not None:
             wanted["to"] = to_hex(to)
         try:
-            found = await self.node.request("eth_estimateGas", [wanted])
+            found = await self.node.number("eth_estimateGas", [wanted])
         except (TooManyUnits, GraceRunning) as early:
             found = await self._estimate_later(wanted, early)
-        return int(found, 16) * 6 // 5
+        return found * 6 // 5
 
-    async def _estimate_later(self, wanted: dict[str, str], early: ContractError) -> Any:
+    async def _estimate_later(self, wanted: dict[str, str], early: ContractError) -> int:
         """The estimate for the next block, where the latest one is too old to allow the call.
 
         The chain's clock moves with its blocks. Ganache asks no other block's clock, so there an
@@ -498,9 +509,9 @@ class AsyncSender:
         """
         if (await self.node.client()).startswith("Ganache"):
             await self.node.request("evm_mine")
-            return await self.node.request("eth_estimateGas", [wanted])
+            return await self.node.number("eth_estimateGas", [wanted])
         try:
-            return await self.node.request("eth_estimateGas", [wanted, "pending"])
+            return await self.node.number("eth_estimateGas", [wanted, "pending"])
         except NodeError:
             raise early from None
 
@@ -516,13 +527,18 @@ class AsyncSender:
         limit = self.fees.limit
         base_fee = 0 if self.fees.legacy else (await self.node.block()).base_fee
         if self.fees.legacy or (self.fees.legacy is None and base_fee == 0):
-            price = int(await self.node.request("eth_gasPrice"), 16)
+            price = await self.node.number("eth_gasPrice")
             return {"gasPrice": price if limit is None else min(price, limit)}
         # Twice the base fee outlasts six full blocks; what is not needed is not charged.
         most = 2 * base_fee + self.fees.tip
         most = most if limit is None else min(most, limit)
         tip = min(self.fees.tip, most)
         return {"type": 2, "maxPriorityFeePerGas": tip, "maxFeePerGas": most}
+
+    def _must_be_affordable(self, fields: TransactionFields) -> None:
+        cost, most = _dearest(fields), self.fees.most
+        if most is not None and cost > most:
+            raise FeeTooHigh(fields["gas"], cost // fields["gas"], most)
 
     async def _known(self, tx_hash: Hash) -> bool:
         return (await self.node.request("eth_getTransactionByHash", [to_hex(tx_hash)])) is not None
@@ -596,12 +612,16 @@ def read_receipt(found: dict[str, Any]) -> TxReceipt:
 
 async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
     """Many receipts, in batches; None for what is in no block."""
-    asked = [("eth_getTransactionReceipt", [to_hex(each)]) for each in hashes]
-    answers = await node.batch(asked)
+    wanted = list(hashes)
+    answers = await node.batch([("eth_getTransactionReceipt", [to_hex(each)]) for each in wanted])
     try:
-        return [read_receipt(found) if found else None for found in answers]
+        read = [read_receipt(found) if found else None for found in answers]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NodeUnreachable(node.url, f"a receipt cannot be read ({error})") from error
+    for tx_hash, receipt in zip(wanted, read, strict=True):
+        if receipt is not None and receipt.tx_hash != tx_hash:
+            raise NodeUnreachable(node.url, "it answers with another transaction's receipt")
+    return read
 
 
 def receipts(node: Node, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
@@ -637,6 +657,11 @@ async def reason_of_async(node: AsyncNode, tx_hash: Hash) -> ContractError | Non
 def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
     """As `reason_of_async`, for programs without an event loop."""
     return drive(reason_of_async(node.core, tx_hash))
+
+
+def _dearest(fields: TransactionFields) -> int:
+    """What a transaction costs at most, in wei, beside what it pays."""
+    return int(fields["gas"]) * int(fields.get("maxFeePerGas") or fields["gasPrice"])
 
 
 def _nonce_is_taken(error: NodeError) -> bool:
