@@ -101,8 +101,9 @@ mutate: setup  ## put faults into the contracts and ask the tests, into docs/mut
 forge-test: build  ## the Solidity tests, on the shipped bytecode
 	@echo "== forge" && scripts/forge test
 
+# A file of tests is one worker's: its tests share what they have set up.
 unit: setup brownie-env  ## the Python tests
-	@echo "== pytest" && $(BIN)/pytest $(PYTEST_ARGS)
+	@echo "== pytest" && $(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 fuzz: setup  ## random lives, ten million calls long (FUZZ_ARGS="--calls N --jobs N --seed S")
 	@$(BIN)/python scripts/fuzz.py $(FUZZ_ARGS)

@@ -96,7 +96,7 @@ def test_messages_give_digest_and_signature_of_the_vector(case: dict[str, Any]) 
 
 def test_there_is_a_vector_of_every_message() -> None:
     loaded = json.loads((VECTORS / "messages.json").read_text(encoding="utf-8"))
-    assert {case["type"] for case in loaded} == set(CLASSES)
+    assert {case["type"] for case in loaded} == set(CLASSES) - {"Permit"}  # the token's own
 
 
 @pytest.mark.parametrize("case", cases("fees"))
