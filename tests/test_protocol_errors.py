@@ -203,6 +203,7 @@ def test_errors_of_the_chain_say_what_to_do_and_hide_access_keys() -> None:
         (errors.ClockNotSettable("Geth/v1", 100, None), "cannot be set"),
         (errors.ClockNotSettable("Ganache/v7", 100, 200), "at 1970-01-01 00:03:20 UTC"),
         (errors.FateUnknown(b"\6" * 32), "never a new one"),
+        (errors.FeeTooHigh(21_000, 10**15, 10**18), "could cost 21000000000000000000 wei"),
         (TransactionFailed(b"\7" * 32, DepositTooSmall(5, 4)), "deposit 5 or more"),
         (TransactionFailed(b"\7" * 32, None), "compare its gas"),
     ):

@@ -57,8 +57,8 @@ NAMES: dict[str, str] = {
         ECDSAInvalidSignatureLength ECDSAInvalidSignatureS ERC20InsufficientAllowance
         ERC20InsufficientBalance ERC20InvalidApprover ERC20InvalidReceiver
         ERC20InvalidSender ERC20InvalidSpender ERC2612ExpiredSignature
-        ERC2612InvalidSigner FateUnknown FieldNotUsable GraceOutOfRange GraceRunning
-        HighS HonorariumError InputError InvalidAccountNonce InvalidParty
+        ERC2612InvalidSigner FateUnknown FeeTooHigh FieldNotUsable GraceOutOfRange
+        GraceRunning HighS HonorariumError InputError InvalidAccountNonce InvalidParty
         InvalidRecipient InvalidShortString JournalChanged JournalRefused
         LocalChainsOnly NoDeployment NodeBehind NodeError NodeUnreachable NonceTaken
         NotAParty NotClosing NotEnoughGas NotOurCode NotRated NothingEarned NothingToPay

@@ -215,7 +215,7 @@ class AsyncNode:
     async def chain_id(self) -> int:
         """Asked once, and remembered."""
         if self._chain_id is None:
-            self._chain_id = await self.number("eth_chainId")
+            self._chain_id = await self._number("eth_chainId")
         return self._chain_id
 
     async def genesis_hash(self) -> Hash:
@@ -306,14 +306,14 @@ class AsyncNode:
     async def balance(self, address: Address, block: Block = "latest") -> BaseUnits:
         """The chain's own coin at an address, in wei."""
         asked = [to_hex(address), block_param(block)]
-        return BaseUnits(await self.number("eth_getBalance", asked))
+        return BaseUnits(await self._number("eth_getBalance", asked))
 
     async def transaction_count(self, address: Address, block: Block = "latest") -> int:
         """How many transactions of an account are in blocks: its next nonce."""
         asked = [to_hex(address), block_param(block)]
-        return await self.number("eth_getTransactionCount", asked)
+        return await self._number("eth_getTransactionCount", asked)
 
-    async def number(self, method: str, params: Sequence[Any] = ()) -> int:
+    async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
         """The result of one request that asks for a number, from 0 on."""
         found = await self.request(method, params)
         with self._understood(method):

@@ -7,8 +7,9 @@ outbox's file. A transaction that gets stuck is offered more under the same nonc
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from honorarium.errors import (
     FateUnknown,
     FeeTooHigh,
     GraceRunning,
+    InputError,
     NodeError,
     NodeUnreachable,
     NonceTaken,
@@ -54,6 +56,8 @@ MOST: Final = 10**18
 """What one transaction may cost altogether if nobody says otherwise, in wei: a coin, as nodes
 themselves limit what they pass on."""
 
+MOST_VARIABLE: Final = "HONORARIUM_MOST_FEE"
+
 TAKEN_AGAIN: Final = 20
 """So often a nonce is taken anew if programs with another outbox were faster."""
 
@@ -76,14 +80,15 @@ class Fees:
     """What is offered for gas, and for how long one waits.
 
     `tip` and `limit` in wei per gas: at most `limit` is ever offered, None: whatever it takes.
-    `most`: the wei that one transaction may cost altogether, None: whatever it takes. A node that
-    names absurd prices, or a token that burns gas, else empties the account. `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block after
-    `stuck_after` seconds is offered more; `patience` seconds a receipt is waited for.
+    `most` is the wei that one transaction may cost altogether, None: HONORARIUM_MOST_FEE, else a
+    whole coin; without it a node that names absurd prices, or a token that burns gas, would empty
+    the account. `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block
+    after `stuck_after` seconds is offered more; `patience` seconds a receipt is waited for.
     """
 
     tip: int = TIP
     limit: int | None = None
-    most: int | None = MOST
+    most: int | None = None
     legacy: bool | None = None
     stuck_after: float = 30.0
     patience: float = 120.0
@@ -421,7 +426,8 @@ class AsyncSender:
             "nonce": nonce,
             **await self._fees(),
         }
-        self._must_be_affordable(fields)
+        if _dearest(fields) > _most(self.fees):
+            return  # cheaper later, or never: what waits was sent, and its fate stays open
         await self._aside(lambda: self.outbox.fill(nonce, lambda _: signed_by(self.signer, fields)))
 
     async def _send_again(self, latest: int, limit: int = 50) -> int:
@@ -454,11 +460,11 @@ class AsyncSender:
             for name, amount in wanted.items()
             if name != "type"
         }
-        limit, most = self.fees.limit, self.fees.most
+        limit = self.fees.limit
         if limit is not None and any(amount > limit for amount in raised.values()):
             return
         fields = {**fields, **raised}
-        if most is not None and _dearest(fields) > most:
+        if _dearest(fields) > _most(self.fees):
             return
         try:
             new = await self._aside(
@@ -496,10 +502,21 @@ class AsyncSender:
         if to is not None:
             wanted["to"] = to_hex(to)
         try:
-            found = await self.node.number("eth_estimateGas", [wanted])
+            found = await self._number("eth_estimateGas", [wanted])
         except (TooManyUnits, GraceRunning) as early:
             found = await self._estimate_later(wanted, early)
         return found * 6 // 5
+
+    async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
+        found = await self.node.request(method, params)
+        try:
+            value = int(found, 16)
+        except (ValueError, TypeError):
+            value = -1
+        if value < 0:
+            reason = f"{method} was not answered as JSON-RPC demands ({str(found)[:40]!r})"
+            raise NodeUnreachable(self.node.url, reason)
+        return value
 
     async def _estimate_later(self, wanted: dict[str, str], early: ContractError) -> int:
         """The estimate for the next block, where the latest one is too old to allow the call.
@@ -509,9 +526,9 @@ class AsyncSender:
         """
         if (await self.node.client()).startswith("Ganache"):
             await self.node.request("evm_mine")
-            return await self.node.number("eth_estimateGas", [wanted])
+            return await self._number("eth_estimateGas", [wanted])
         try:
-            return await self.node.number("eth_estimateGas", [wanted, "pending"])
+            return await self._number("eth_estimateGas", [wanted, "pending"])
         except NodeError:
             raise early from None
 
@@ -527,7 +544,7 @@ class AsyncSender:
         limit = self.fees.limit
         base_fee = 0 if self.fees.legacy else (await self.node.block()).base_fee
         if self.fees.legacy or (self.fees.legacy is None and base_fee == 0):
-            price = await self.node.number("eth_gasPrice")
+            price = await self._number("eth_gasPrice")
             return {"gasPrice": price if limit is None else min(price, limit)}
         # Twice the base fee outlasts six full blocks; what is not needed is not charged.
         most = 2 * base_fee + self.fees.tip
@@ -536,8 +553,8 @@ class AsyncSender:
         return {"type": 2, "maxPriorityFeePerGas": tip, "maxFeePerGas": most}
 
     def _must_be_affordable(self, fields: TransactionFields) -> None:
-        cost, most = _dearest(fields), self.fees.most
-        if most is not None and cost > most:
+        cost, most = _dearest(fields), _most(self.fees)
+        if cost > most:
             raise FeeTooHigh(fields["gas"], cost // fields["gas"], most)
 
     async def _known(self, tx_hash: Hash) -> bool:
@@ -657,6 +674,16 @@ async def reason_of_async(node: AsyncNode, tx_hash: Hash) -> ContractError | Non
 def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
     """As `reason_of_async`, for programs without an event loop."""
     return drive(reason_of_async(node.core, tx_hash))
+
+
+def _most(fees: Fees) -> int:
+    """What one transaction may cost, in wei."""
+    if fees.most is not None:
+        return fees.most
+    named = os.environ.get(MOST_VARIABLE, "").strip()
+    if named and not (named.isascii() and named.isdigit()):
+        raise InputError(f"{MOST_VARIABLE} is {named[:40]!r}; give whole wei, as digits")
+    return int(named) if named else MOST
 
 
 def _dearest(fields: TransactionFields) -> int:

@@ -11,7 +11,7 @@ HonorariumError
 └── ChainError          a node or a chain is not what was expected
     ├── NodeUnreachable, NodeError, NodeBehind, RateLimited, ClockNotSettable
     ├── WrongChain, ChainReset, NotOurCode, NoDeployment
-    └── TransactionFailed, NonceTaken, FateUnknown
+    └── TransactionFailed, NonceTaken, FateUnknown, FeeTooHigh
 
 Every error keeps the numbers it speaks of as attributes, in the order of its fields, and its
 message says what was wrong and what to do.
@@ -33,6 +33,7 @@ from honorarium.errors.chain import (
     ChainReset,
     ClockNotSettable,
     FateUnknown,
+    FeeTooHigh,
     NodeBehind,
     NodeError,
     NoDeployment,
@@ -154,6 +155,7 @@ __all__ = [
     "ERC2612ExpiredSignature",
     "ERC2612InvalidSigner",
     "FateUnknown",
+    "FeeTooHigh",
     "FieldNotUsable",
     "GraceOutOfRange",
     "GraceRunning",

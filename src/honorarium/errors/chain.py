@@ -137,6 +137,19 @@ class TransactionFailed(ChainError):
         super().__init__(f"transaction 0x{tx_hash.hex()} failed: {why}")
 
 
+class FeeTooHigh(ChainError):
+    """A transaction could cost more than one may: it is not even signed. Amounts in wei."""
+
+    def __init__(self, gas: int, price: int, most: int) -> None:
+        self.gas, self.price, self.most = gas, price, most
+        super().__init__(
+            f"it could cost {gas * price} wei ({gas} gas at {price}), and one transaction may cost "
+            f"{most}; nothing was sent: compare with what others pay on this chain just now, for "
+            "the node may be wrong or the token burn gas; if it is right, allow more: Fees(most), or "
+            "HONORARIUM_MOST_FEE"
+        )
+
+
 class NonceTaken(ChainError):
     """The transaction can never count: another one of the same account used its nonce."""
 
