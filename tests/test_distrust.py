@@ -12,6 +12,8 @@ from honorarium.chain import Fees, Node, Sender
 from honorarium.errors import FeeTooHigh, InputError, NodeUnreachable
 from honorarium.ids import Address
 from honorarium.protocol import Key
+from sdk_forms import Form
+from test_node_errors import answering, ask, form, http, result  # noqa: F401 - a fixture
 
 SOMEBODY = Address(bytes.fromhex("00" * 19 + "98"))
 
@@ -106,3 +108,20 @@ def test_another_transactions_receipt_is_no_answer(place: Place, node: Node, ric
         with pytest.raises(Exception, match="may still be mined"):
             sender.receipt(sent)
         assert Sender(node, rich).receipt(sent).tx_hash == sent
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
+def test_nobody_but_the_node_is_asked_wherever_it_points(
+    form: Form,  # noqa: F811
+    status: str,
+) -> None:
+    with answering(result("0x1"), forever=True) as (elsewhere, heard):
+        moved = http(b"", status, f"Location: {elsewhere}")
+        with answering(moved, forever=True) as (url, _), pytest.raises(NodeUnreachable):
+            ask(form, url)
+        assert heard == []
+
+
+def test_a_batch_of_anything_is_no_answer(form: Form) -> None:  # noqa: F811
+    with answering(http(b"[1, null]"), forever=True) as (url, _), pytest.raises(NodeUnreachable):
+        ask(form, url, "batch", [("eth_chainId", []), ("eth_chainId", [])])

@@ -20,7 +20,7 @@ from honorarium.chain.contracts import AsyncContracts, Contracts, read_events
 from honorarium.chain.relay import NotRelayable, Relayable
 from honorarium.chain.send import AsyncSender, Fees, TxReceipt
 from honorarium.chain.wire import blocking
-from honorarium.errors import ContractError, InputError, TransactionFailed
+from honorarium.errors import ContractError, InputError, NodeError, TransactionFailed
 from honorarium.ids import Address, Hash
 from honorarium.money import Amount, Money, Token
 from honorarium.protocol.events import Event, Withdrawn
@@ -249,9 +249,12 @@ class AsyncAccount:
         return await self.sender.followed(idempotency_key, content)
 
     def _event(self, receipt: TxReceipt, kind: type[E]) -> E:
-        """The escrow's one event of this kind."""
-        events = read_events(receipt, self.contracts.escrow.contract)
-        return next(event for event in events if isinstance(event, kind))
+        """The escrow's one event of this kind. Raises NodeError if the node left it out."""
+        for event in read_events(receipt, self.contracts.escrow.contract):
+            if isinstance(event, kind):
+                return event
+        said = f"0x{receipt.tx_hash.hex()} counted, and its receipt lacks the event {kind.__name__}"
+        raise NodeError("eth_getTransactionReceipt", 0, said)
 
     async def _aside(self, work: Callable[[], T]) -> T:
         return await self.contracts.node.wire.aside(work)

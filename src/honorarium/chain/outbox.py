@@ -7,6 +7,7 @@ and after a crash the very same transaction goes out again.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -232,6 +233,17 @@ class Outbox:
         """
         with self._lock:
             return self._of_purpose(purpose, content)
+
+    def purpose(self, action: str) -> str:
+        """An idempotency key for an action that may be meant more than once: `action/0`, or the
+        first of `action/1`, `action/2`, ... that was not seen in a block. So one that was
+        interrupted keeps its own, until it is certain.
+        """
+        for times in itertools.count():
+            known = self.of_purpose(f"{action}/{times}")
+            if known is None or not self.decided(known):
+                return f"{action}/{times}"
+        raise AssertionError("counting never ends")
 
     def open_nonces(self, first: int, limit: int = 50) -> list[int]:
         """Nonces of which it is not known whether they count, from `first` on."""

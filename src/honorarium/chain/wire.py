@@ -65,7 +65,8 @@ class BlockingWire:
         self._session = requests.Session()
         self._provider = HTTPProvider(
             url,
-            request_kwargs={"timeout": timeout},
+            # Nobody but the node is asked, wherever it points.
+            request_kwargs={"timeout": timeout, "allow_redirects": False},
             session=self._session,
             exception_retry_configuration=None,
         )
@@ -98,7 +99,10 @@ class AsyncioWire:
     def __init__(self, url: str, timeout: float) -> None:
         self._provider = AsyncHTTPProvider(
             url,
-            request_kwargs={"timeout": aiohttp.ClientTimeout(total=timeout)},
+            request_kwargs={
+                "timeout": aiohttp.ClientTimeout(total=timeout),
+                "allow_redirects": False,
+            },
             exception_retry_configuration=None,
         )
 
@@ -182,6 +186,7 @@ _UNUSABLE = (
     ValueError,
     TypeError,
     KeyError,
+    AttributeError,
     RecursionError,
 )
 """How it shows that no usable answer came: no connection, an error of HTTP, no JSON-RPC."""

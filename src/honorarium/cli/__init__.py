@@ -16,7 +16,7 @@ from honorarium.cli.account import account
 from honorarium.cli.audit import audit
 from honorarium.cli.balances import balance, deposit, withdraw
 from honorarium.cli.chain import chain
-from honorarium.cli.common import plain
+from honorarium.cli.common import plain, visible
 from honorarium.cli.deploy import deploy
 from honorarium.cli.doctor import doctor
 from honorarium.cli.history import history, session
@@ -26,6 +26,7 @@ from honorarium.cli.quotes import quote, revoke, tariff
 from honorarium.cli.replay import replay
 from honorarium.cli.sessions import close, finalize, leave, open_session, settle, topup
 from honorarium.errors import FateUnknown, HonorariumError
+from honorarium.errors.chain import shown_url
 
 __all__ = ["app", "main"]
 
@@ -99,9 +100,11 @@ def main() -> None:
 def _tell(error: HonorariumError) -> None:
     if "--json" in sys.argv:
         known = {name: value for name, value in vars(error).items() if not name.startswith("_")}
+        if isinstance(known.get("url"), str):
+            known["url"] = shown_url(known["url"])  # an access key may stand in it
         told = {"error": type(error).__name__, "message": str(error), **known}
         print(json.dumps(told, default=plain), file=sys.stderr)
         return
     console = Console(stderr=True)
     console.print(f"[bold red]{type(error).__name__}[/]:", end=" ")
-    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(str(error)), markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from honorarium.cli.common import (
     TokenName,
     account_of,
     connected,
+    once,
     show,
     signer,
     token_of,
@@ -73,14 +74,19 @@ def deposit(
 ) -> None:
     """Fill the balance in the escrow, to open sessions from it for less gas.
 
+    Interrupted, the same command goes on where it was, and pays once.
+
     Example: honorarium deposit 100
     """
     with connected(rpc, manifest) as contracts:
         account = Account(contracts, signer(keystore, key_env))
         given = _known(contracts, token).amount(amount)
-        receipt = account.deposit(given, pay=pay)
+        what = ("deposit", given.token.address, given.base_units)
+        with once(contracts, account.address, *what) as this:
+            receipt = account.deposit(given, pay=pay, idempotency_key=this.key)
         left = account.balance(given.token.address)
-        show(as_json, {"deposited": given, "balance": left, "transaction": receipt.tx_hash})
+        facts = {"deposited": given, "balance": left, "transaction": receipt.tx_hash}
+        show(as_json, {**facts, **this.note})
 
 
 def withdraw(
@@ -100,18 +106,24 @@ def withdraw(
 ) -> None:
     """Take out what the escrow owes you: fees that you earned, deposits that came back.
 
+    Interrupted, the same command goes on where it was.
+
     Example: honorarium withdraw --keystore advisor.json
     """
     with connected(rpc, manifest) as contracts:
         account = Account(contracts, signer(keystore, key_env))
         known = _known(contracts, token)
-        paid = account.withdraw(
-            known.address,
-            known.amount(amount) if amount is not None else None,
-            account_of(to) if to else None,
-        )
-        left = account.balance(known.address)
-        show(as_json, {"withdrawn": paid, "left": left, "wallet": account.wallet(known.address)})
+        wanted = known.amount(amount) if amount is not None else None
+        target = account_of(to) if to else account.address
+        much = "all" if wanted is None else wanted.base_units
+        with once(contracts, account.address, "withdraw", known.address, target, much) as this:
+            paid = account.withdraw(known.address, wanted, target, idempotency_key=this.key)
+        facts = {
+            "withdrawn": paid,
+            "left": account.balance(known.address),
+            "wallet": account.wallet(known.address),
+        }
+        show(as_json, {**facts, **this.note})
 
 
 def _known(contracts: Contracts, token: str | None) -> Token:

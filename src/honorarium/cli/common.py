@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from honorarium.chain import Contracts, state_folder
+from honorarium.chain import Contracts, KeyUnusable, OutboxUnusable, state_folder
 from honorarium.chain.deploy import shown
 from honorarium.cli.secrets import read_key
 from honorarium.errors import InputError
@@ -23,6 +26,8 @@ from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.money import Amount, Token
 from honorarium.protocol import Domain, Key, Quote, SessionOpened, Terms
 from honorarium.protocol.documents import read_quote
+
+LONGEST_DOCUMENT: Final = 2**24  # bytes
 
 LOCAL_NODE: Final = "http://127.0.0.1:8545"
 
@@ -91,6 +96,17 @@ class SessionNotFound(InputError):
         )
 
 
+GOES_ON: Final = "an earlier command had begun this and was interrupted; it was done once"
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An idempotency key, and what is to be shown if it was used before."""
+
+    key: str
+    note: Mapping[str, str]
+
+
 @contextmanager
 def connected(rpc: str, manifest: Path | None) -> Iterator[Contracts]:
     """The contracts at a node, for as long as a command runs."""
@@ -101,6 +117,38 @@ def connected(rpc: str, manifest: Path | None) -> Iterator[Contracts]:
 def signer(keystore: Path | None, key_env: str) -> Key:
     """The account's key. Raises KeyUnusable."""
     return read_key(key_env, keystore)
+
+
+@contextmanager
+def alone(contracts: Contracts, account: Address) -> Iterator[None]:
+    """One command at a time moves an account's money: approvals are of exactly one amount, and
+    what looks interrupted would else be another command at work.
+    """
+    file = contracts.outbox(account).path
+    assert file is not None
+    try:
+        handle = os.open(
+            file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+    except OSError as error:
+        raise OutboxUnusable(file, str(error)) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def once(contracts: Contracts, account: Address, *action: object) -> Iterator[Once]:
+    """For what may be meant more than once: a command that was interrupted, given again, goes on
+    where it was, and does it once.
+    """
+    with alone(contracts, account):
+        outbox = contracts.outbox(account)
+        key = outbox.purpose("command " + " ".join(str(plain(each)) for each in action))
+        begun = outbox.of_purpose(key) is not None
+        yield Once(key, {"note": GOES_ON} if begun else {})
 
 
 def account_of(text: str) -> Address:
@@ -121,13 +169,21 @@ def token_of(text: str | None) -> Address | None:
     return ZERO_ADDRESS if text == "coin" else account_of(text)
 
 
-def quote_file(path: Path, escrow: Domain) -> Quote:
-    """The quote in a file, for this deployment. Raises DocumentUnreadable, SessionNotFound."""
+def document(path: Path) -> str:
+    """The text of a file that somebody sent. Raises InputError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(LONGEST_DOCUMENT + 1)
+        if len(data) > LONGEST_DOCUMENT:
+            raise InputError(f"{path} is longer than any quote or voucher; ask for it once more")
+        return data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    quote, domain = read_quote(text)
+
+
+def quote_file(path: Path, escrow: Domain) -> Quote:
+    """The quote in a file, for this deployment. Raises DocumentUnreadable, SessionNotFound."""
+    quote, domain = read_quote(document(path))
     if domain != escrow:
         raise SessionNotFound(
             str(path),
@@ -142,14 +198,19 @@ def session_terms(contracts: Contracts, name: str) -> Terms:
 
     Raises SessionNotFound, DocumentUnreadable.
     """
-    if Path(name).is_file():
+    if not is_session_id(name) and Path(name).is_file():
         return quote_file(Path(name), contracts.escrow).terms
     return opened(contracts, session_id_of(name)).terms
 
 
+def is_session_id(name: str) -> bool:
+    """Whether it is an id; then it is no file, even if one lies here under that name."""
+    return re.fullmatch(r"0x[0-9a-fA-F]{64}", name) is not None
+
+
 def session_id_of(name: str) -> SessionId:
     """Raises SessionNotFound."""
-    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", name):
+    if not is_session_id(name):
         raise SessionNotFound(name, "it is no such file, and no id")
     return SessionId(bytes.fromhex(name[2:]))
 
@@ -157,8 +218,10 @@ def session_id_of(name: str) -> SessionId:
 def opened(contracts: Contracts, session_id: SessionId) -> SessionOpened:
     """How a session began. Raises SessionNotFound."""
     for record in contracts.history(session_id):
-        if isinstance(record.event, SessionOpened):
-            return record.event
+        # Whatever the node says: the id is the hash of the terms.
+        event, escrow = record.event, contracts.escrow
+        if isinstance(event, SessionOpened) and event.terms.session_id(escrow) == session_id:
+            return event
     raise SessionNotFound("0x" + session_id.hex(), "the log tells of no such session")
 
 
@@ -175,25 +238,54 @@ def meter_key() -> Key:
             raise InputError(
                 "HONORARIUM_METER_KEY is no private key of 64 hexadecimal digits"
             ) from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"meter.key.{os.getpid()}")
     try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(Key.generate().secret().hex().encode())
-            os.fsync(file.fileno())
-        os.link(fresh, path)  # whoever is first wins; nobody overwrites
-    except FileExistsError:
+        return _kept_meter_key(path)
+    except FileNotFoundError:
         pass
-    finally:
-        fresh.unlink(missing_ok=True)
-    return Key.from_bytes(bytes.fromhex(path.read_text().strip()))
+    except OSError as error:
+        raise KeyUnusable(str(path), error.strerror or str(error)) from None
+    # A name of its own: what a crash left behind is in nobody's way.
+    fresh = path.with_name(f"meter.key.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(Key.generate().secret().hex().encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(fresh, path)  # whoever is first wins; nobody overwrites
+        finally:
+            fresh.unlink(missing_ok=True)
+        return _kept_meter_key(path)
+    except OSError as error:
+        raise KeyUnusable(str(path), error.strerror or str(error)) from None
+
+
+def _kept_meter_key(path: Path) -> Key:
+    """Raises KeyUnusable, also if somebody else may know the key: they could sign units."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        found, text = os.fstat(file.fileno()), file.read(100)
+    if found.st_uid != os.geteuid():
+        raise KeyUnusable(str(path), "another user owns it; move it away, and a new one is made")
+    if found.st_mode & 0o077:
+        raise KeyUnusable(
+            str(path), f"others may read or change it; if nobody did, `chmod 600 {path}`"
+        )
+    try:
+        return Key.from_bytes(bytes.fromhex(text.decode().strip()))
+    except ValueError:
+        raise KeyUnusable(
+            str(path), "it holds no private key of 64 hexadecimal digits; put the old one back"
+        ) from None
 
 
 def meter_file(session_id: SessionId) -> Path:
     """Where this machine keeps the meter of a session."""
     folder = state_folder() / "meters"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
     return folder / f"{session_id.hex()}.jsonl"
 
 
@@ -209,7 +301,13 @@ def show(as_json: bool, facts: Mapping[str, Any]) -> None:
     width = max(map(len, lines), default=0)
     console = Console()
     for name, value in lines.items():  # lines, not a table: whoever copies a value gets all of it
-        console.print(f"[dim]{name:<{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
+        text = escape(visible(value))
+        console.print(f"[dim]{name:<{width}}[/]  {text}", highlight=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """What others wrote, without what would steer a terminal or turn the reading round."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def plain(value: object) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from honorarium.chain import Contracts, Node, Sender, state_folder
@@ -27,6 +28,7 @@ from honorarium.cli.common import (
     meter_key,
     signer,
     span,
+    visible,
 )
 from honorarium.errors import HonorariumError
 from honorarium.ids import ZERO_ADDRESS
@@ -236,7 +238,7 @@ def _show(checks: list[Check]) -> None:
     for _ in range(3):
         table.add_column(overflow="fold")
     for check in checks:
-        table.add_row(marks[check.health], check.what, check.found)
+        table.add_row(marks[check.health], check.what, escape(visible(check.found)))
         if check.mend:
-            table.add_row("", "", f"[dim]→ {check.mend}[/]")
+            table.add_row("", "", f"[dim]→ {escape(visible(check.mend))}[/]")
     Console().print(table, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from honorarium.cli.common import (
     account_of,
     connected,
     human,
+    is_session_id,
     moment,
     opened,
     plain,
@@ -86,7 +88,7 @@ def session(
     Example: honorarium session 0x... --receipt receipt.html --vat 8.1
     """
     with connected(rpc, manifest) as contracts:
-        if Path(session).is_file():
+        if not is_session_id(session) and Path(session).is_file():
             terms = quote_file(Path(session), contracts.escrow).terms
             session_id = terms.session_id(contracts.escrow)
         else:
@@ -133,7 +135,10 @@ def session(
 
 def history(
     about: Annotated[
-        str, typer.Argument(metavar="SESSION|ACCOUNT", help="A session's id or an address.")
+        str,
+        typer.Argument(
+            metavar="SESSION|ACCOUNT", help="A session's id, the file of its quote, or an address."
+        ),
     ],
     rpc: Rpc = LOCAL_NODE,
     manifest: ManifestFile = None,
@@ -144,10 +149,13 @@ def history(
     Example: honorarium history 0x...
     """
     with connected(rpc, manifest) as contracts:
-        if len(about) == 42:
+        if re.fullmatch(r"0x[0-9a-fA-F]{40}", about):
             records = contracts.account_history(account_of(about))
-        else:
+        elif re.fullmatch(r"0x[0-9a-fA-F]{64}", about) or not Path(about).is_file():
             records = contracts.history(session_id_of(about))
+        else:
+            terms = quote_file(Path(about), contracts.escrow).terms
+            records = contracts.history(terms.session_id(contracts.escrow))
         if as_json:
             rows = [
                 {

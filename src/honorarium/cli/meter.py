@@ -34,6 +34,7 @@ from honorarium.cli.common import (
     meter_key,
     session_terms,
     span,
+    visible,
 )
 from honorarium.cli.quotes import words
 from honorarium.client import (
@@ -244,7 +245,7 @@ def _end(running: _Running, as_json: bool) -> None:
         return
     signed = running.meter.signed_units
     where = f"; the advisor closes with {running.out}" if signed else ", and nothing is due"
-    typer.echo(f"{signed} units signed, {facts['fee']}{where}")
+    typer.echo(f"{signed:,} {'unit' if signed == 1 else 'units'} signed, {facts['fee']}{where}")
 
 
 def _facts(running: _Running) -> dict[str, object]:
@@ -293,7 +294,7 @@ def _panel(running: _Running) -> Panel:
     big = [f"{units:,}", facts["fee"], facts["left"], _elapsed(running)]
     numbers.add_row(*(Text(str(each), style="bold") for each in big))
     numbers.add_row(
-        *(Text(each, style="dim") for each in ("units", "fee", "deposit left", "since"))
+        *(Text(each, style="dim") for each in ("units", "fee", "deposit left", "since the answer"))
     )
     bar = Table.grid(expand=True)  # the bar alone ends no line
     bar.add_row(ProgressBar(total=funded, completed=min(units, funded), complete_style=colour))
@@ -307,7 +308,7 @@ def _panel(running: _Running) -> Panel:
     ]
     lines += [Text("! " + said, style="yellow") for said in running.said[-3:]]
     if running.trouble:
-        lines.append(Text("node: " + running.trouble, style="red"))
+        lines.append(Text("node: " + visible(running.trouble), style="red"))
     keys = "a answered" if running.last is None else "p pause  r resume"
     counts = "" if meter.terms.tariff.unit_seconds else "  + count"
     return Panel(

@@ -19,6 +19,7 @@ from honorarium.cli.common import (
     Rpc,
     SessionName,
     connected,
+    once,
     session_terms,
     show,
     signer,
@@ -49,12 +50,18 @@ def tip(
 ) -> None:
     """Give the advisor of a session something extra, all of it to them.
 
+    Interrupted, the same command goes on where it was, and tips once.
+
     Example: honorarium tip 0x... 5
     """
     with connected(rpc, manifest) as contracts:
         terms = session_terms(contracts, session)
-        given = Client(contracts, signer(keystore, key_env)).tip(terms, amount, pay=pay)
-        show(as_json, {"tipped": given, "advisor": terms.advisor})
+        client = Client(contracts, signer(keystore, key_env))
+        session_id = terms.session_id(contracts.escrow)
+        gift = contracts.token(terms.token).amount(amount)
+        with once(contracts, client.address, "tip", session_id, gift.base_units) as this:
+            given = client.tip(terms, gift, pay=pay, idempotency_key=this.key)
+        show(as_json, {"tipped": given, "advisor": terms.advisor, **this.note})
 
 
 def rate(

@@ -18,9 +18,12 @@ from honorarium.cli.common import (
     ManifestFile,
     Rpc,
     SessionName,
+    alone,
     connected,
+    document,
     meter_key,
     moment,
+    once,
     quote_file,
     session_terms,
     show,
@@ -28,7 +31,7 @@ from honorarium.cli.common import (
 )
 from honorarium.cli.quotes import terms_shown
 from honorarium.client import Client
-from honorarium.errors import InputError, JournalChanged
+from honorarium.errors import JournalChanged
 from honorarium.protocol import SignedVoucher, Terms
 from honorarium.protocol.documents import read_voucher
 from honorarium.protocol.journal import head_of
@@ -67,7 +70,8 @@ def open_session(
     with connected(rpc, manifest) as contracts:
         client = Client(contracts, signer(keystore, key_env), meter_key())
         offer = quote_file(quote, contracts.escrow)
-        session = client.open(offer, deposit, pay=pay)
+        with alone(contracts, client.address):
+            session = client.open(offer, deposit, pay=pay)
         token = contracts.token(offer.terms.token)
         show(
             as_json,
@@ -100,8 +104,11 @@ def topup(
     with connected(rpc, manifest) as contracts:
         terms = session_terms(contracts, session)
         client = Client(contracts, signer(keystore, key_env))
-        raised = client.top_up(terms, deposit, pay=pay)
-        show(as_json, {"session": terms.session_id(contracts.escrow), "deposit": raised})
+        session_id = terms.session_id(contracts.escrow)
+        whole = contracts.token(terms.token).amount(deposit)
+        with once(contracts, client.address, "topup", session_id, whole.base_units) as this:
+            raised = client.top_up(terms, whole, pay=pay, idempotency_key=this.key)
+        show(as_json, {"session": session_id, "deposit": raised, **this.note})
 
 
 def settle(
@@ -208,11 +215,7 @@ def finalize(
 
 def _voucher(contracts: Contracts, terms: Terms, path: Path) -> SignedVoucher:
     """The voucher in a file, its signature and its journal checked for this session."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    found = read_voucher(text)
+    found = read_voucher(document(path))
     found.voucher.verify(terms, contracts.escrow)
     if found.entries:
         head = head_of(found.session_id, found.entries)

@@ -27,7 +27,7 @@ from honorarium.chain.relay import Relayable
 from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.client.meter import Meter, WrongMeterKey
-from honorarium.errors import SessionExists, SessionNotOpen
+from honorarium.errors import SessionExists, SessionNotOpen, SignatureMissing
 from honorarium.ids import ZERO_HASH, Hash, SessionId
 from honorarium.money import Amount, Money
 from honorarium.protocol.events import CloseRequested
@@ -44,6 +44,7 @@ from honorarium.protocol.messages import (
     top_up_nonce,
 )
 from honorarium.protocol.moments import Clock
+from honorarium.protocol.refusal import refusal
 from honorarium.protocol.signed import Quote
 from honorarium.protocol.signer import Signer, sign_terms
 from honorarium.protocol.slot import Status
@@ -100,7 +101,8 @@ class AsyncClient(AsyncAccount):
 
         `deposit` None: the fee for all units of the tariff, or the smallest deposit if the tariff
         has no cap. Paid by approval from the wallet, tokens are approved on the way, for exactly
-        the deposit; if the contract then refuses, the approval stays.
+        the deposit, and only if terms and payer are such that it would open; if the contract then
+        refuses all the same, the approval stays.
 
         Raises WrongSignature for a quote that the advisor's key did not sign, WrongMeterKey for one
         that names another meter key than this client's, and whatever the contract refuses, with its
@@ -137,6 +139,7 @@ class AsyncClient(AsyncAccount):
         content = meant("open", session_id, amount.base_units)
         if await self._followed(key, content) is not None:
             return session_id
+        await self._must_open(terms, amount, client_signature)
         if pay in ("authorization", "balance"):
             signed = await self.sign_opening(
                 quote, amount, client_signature=client_signature, pay=pay
@@ -401,6 +404,16 @@ class AsyncClient(AsyncAccount):
         """A key's quote is checked here; a contract wallet's only the chain can check."""
         if not await self.contracts.node.code(quote.terms.advisor):
             quote.verify(self.contracts.escrow)
+
+    async def _must_open(self, terms: Terms, amount: Amount, client_signature: bytes) -> None:
+        """What the contract would refuse is refused before any money is approved for it."""
+        if terms.payer != self.address:
+            raise SignatureMissing(terms.payer)
+        if terms.client != self.address and not client_signature:
+            raise SignatureMissing(terms.client)
+        escrow, now = self.contracts.escrow.contract, await self.contracts.now()
+        if (nonsense := refusal(terms, amount.base_units, escrow, now)) is not None:
+            raise nonsense
 
     async def _deposit(self, terms: Terms, given: Money | None) -> Amount:
         token = await self.contracts.token(terms.token)

@@ -19,7 +19,7 @@ class NodeUnreachable(ChainError):
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
         super().__init__(
-            f"no node answers at {_shown(url)}: {reason}; check that it runs there, "
+            f"no node answers at {shown_url(url)}: {reason}; check that it runs there, "
             "or start a local chain with `honorarium chain`"
         )
 
@@ -54,8 +54,8 @@ class NodeBehind(ChainError):
     def __init__(self, url: str, current: int, highest: int) -> None:
         self.url, self.current, self.highest = url, current, highest
         super().__init__(
-            f"the node at {_shown(url)} is at block {current} of {highest}: it still catches up; "
-            "wait until it has, or use another node"
+            f"the node at {shown_url(url)} is at block {current} of {highest}: it still catches "
+            "up; wait until it has, or use another node"
         )
 
 
@@ -145,8 +145,8 @@ class FeeTooHigh(ChainError):
         super().__init__(
             f"it could cost {gas * price} wei ({gas} gas at {price}), and one transaction may cost "
             f"{most}; nothing was sent: compare with what others pay on this chain just now, for "
-            "the node may be wrong or the token burn gas; if it is right, allow more: Fees(most), or "
-            "HONORARIUM_MOST_FEE"
+            "the node may be wrong or the token burn gas; if it is right, allow more: Fees(most) "
+            "or HONORARIUM_MOST_FEE"
         )
 
 
@@ -173,7 +173,7 @@ class FateUnknown(ChainError):
         )
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """A node's address without the password or access key that it may carry."""
     parts = urlsplit(url)
     if not parts.hostname:

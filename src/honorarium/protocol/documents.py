@@ -30,6 +30,17 @@ from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 QUOTE: Final = "honorarium quote 1"
 VOUCHER: Final = "honorarium voucher 1"
 
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    HonorariumError,
+)
+"""What reading a file of any kind makes fail."""
+
 
 class DocumentUnreadable(InputError):
     """A file that is not the quote or voucher it should be."""
@@ -78,7 +89,7 @@ def read_quote(text: str) -> tuple[Quote, Domain]:
             raise ValueError("its session is not the one of its terms, chain and contract")
         signature = bytes.fromhex(found["signature"].removeprefix("0x"))
         return Quote(terms, signature), domain
-    except (ValueError, KeyError, TypeError, AttributeError, HonorariumError) as error:
+    except _UNREADABLE as error:
         raise DocumentUnreadable("quote", _reason(error)) from None
 
 
@@ -103,7 +114,7 @@ def read_voucher(text: str) -> VoucherDocument:
         )
         entries = tuple(read_entry(entry) for entry in found.get("entries", ()))
         return VoucherDocument(session_id, domain, voucher, entries)
-    except (ValueError, KeyError, TypeError, AttributeError, HonorariumError) as error:
+    except _UNREADABLE as error:
         raise DocumentUnreadable("voucher", _reason(error)) from None
 
 
@@ -119,11 +130,21 @@ def _text(kind: str, domain: Domain, session_id: SessionId, rest: Mapping[str, A
 
 
 def _parsed(kind: str, text: str) -> tuple[dict[str, Any], Domain, SessionId]:
-    found = json.loads(text)
+    found = json.loads(text, object_pairs_hook=_object)
     if found["kind"] != kind:
         raise ValueError(f"it says it is a {found['kind']!r}, not a {kind!r}")
     domain = Domain(_number(found["chainId"]), Address(read_bytes(found["contract"], 20)))
     return found, domain, SessionId(read_bytes(found["session"], 32))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. One name twice is read in two ways by two readers, so by none here."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it says {twice[:40]!r} twice")
+    return found
 
 
 def _terms(found: Mapping[str, Any]) -> Terms:
