@@ -145,6 +145,7 @@ def test_a_session_from_quote_to_withdrawal(desk: Desk) -> None:
     account = shown(desk.advisor.address)
     assert len(desk.told(None, "history", account)) == len(events)
     assert "SessionClosed" in desk.run(None, "history", session).stdout
+    assert [row["event"] for row in desk.told(None, "history", quote)] == events
     held = desk.told(None, "balance", account)
     assert int(held["withdrawable"]["base_units"]) == fee
     paid = desk.told(desk.advisor, "withdraw")

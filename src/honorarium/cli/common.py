@@ -177,8 +177,11 @@ def document(path: Path) -> str:
         if len(data) > LONGEST_DOCUMENT:
             raise InputError(f"{path} is longer than any quote or voucher; ask for it once more")
         return data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path} cannot be read: {reason}; check its name and folder") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text, so no quote or voucher; ask for it again") from None
 
 
 def quote_file(path: Path, escrow: Domain) -> Quote:

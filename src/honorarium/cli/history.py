@@ -151,7 +151,7 @@ def history(
     with connected(rpc, manifest) as contracts:
         if re.fullmatch(r"0x[0-9a-fA-F]{40}", about):
             records = contracts.account_history(account_of(about))
-        elif re.fullmatch(r"0x[0-9a-fA-F]{64}", about) or not Path(about).is_file():
+        elif is_session_id(about) or not Path(about).is_file():
             records = contracts.history(session_id_of(about))
         else:
             terms = quote_file(Path(about), contracts.escrow).terms
