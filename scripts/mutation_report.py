@@ -25,13 +25,17 @@ whether they notice. This page is its result for the contracts with the digest `
 - **Not compiling** and **same code** are no faults. Same code: the compiler, with the settings of
   the shipped contracts, gives the bytecode of the original.
 - **Killed**: a test failed, or the tests hung ({timeouts} of them).
-  Score = killed / (generated - not compiling - same code). An explanation changes no score.
+  Score = killed / (generated - not compiling - same code). An explanation
+  ([mutation-explained.toml](mutation-explained.toml)) changes no score.
 - Mutants are first tried without optimizer; who survives that is compiled as it ships and meets
   every test, with all values of properties. One test of the shipped code's bytes is left out.
 - Tests of single libraries through harness contracts see the original, so it is the tests of
   the whole contracts that must notice. The Python tests are not asked{without}.
 - A mutant's name holds its file, function and operator, and a hash of the line: it stays the same
   when lines move.
+- A result stands as long as the mutant's code and the tests that it rests on are the same: for who
+  was killed the suite that did it, for who survived all tests. When tests are added, survivors are
+  judged again.
 
 """
 
