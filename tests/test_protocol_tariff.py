@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from honorarium.errors import FieldNotUsable
+from honorarium.money import COIN
 from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
 from honorarium.units import MAX_UNITS, BaseUnits, Seconds
@@ -106,3 +108,8 @@ def test_the_smallest_deposit_pays_for_the_first_unit_that_costs_something(
     first = next((fee for fee in with_fee if fee), 0)
     smallest = replace(value, tariff=tariff).smallest_deposit()
     assert smallest == tariff.connect_fee + first
+
+
+def test_a_unit_of_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(FieldNotUsable, match="second, minute, hour, interaction"):
+        Tariff.of(COIN, "1", per="day")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -207,3 +208,8 @@ def test_a_transaction_that_fails_in_a_block_says_why(pair: Pair, place: Place) 
         sender.transact(pair.contracts.escrow.contract, data, gas=300_000)
     assert failed.value.reason == TooManyUnits(1, 9)
     assert pair.held(session).earned == 0
+
+
+def test_an_offer_holds_from_now_on_however_long_the_chain_stood_still(pair: Pair) -> None:
+    before = int(time.time())
+    assert pair.quote(holds=300).terms.open_before >= max(before, pair.contracts.now()) + 300

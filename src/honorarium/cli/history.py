@@ -105,7 +105,7 @@ def session(
             facts |= {
                 "deposit": token.amount(held.deposit),
                 "earned": token.amount(held.earned),
-                "left": token.amount(held.deposit - held.earned),
+                "refunded" if held.closed_at else "left": token.amount(held.deposit - held.earned),
                 "opened_at": moment(held.opened_at),
                 "grace_ends": moment(held.closing_at and held.closing_at + terms.close_grace),
                 "closed_at": moment(held.closed_at),

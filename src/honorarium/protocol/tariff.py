@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from honorarium.errors import FieldNotUsable
 from honorarium.money import Money, Token
 from honorarium.units import MAX_UNITS, BaseUnits, Seconds
 
@@ -45,8 +46,11 @@ class Tariff:
 
         `per` is what a unit is: a word, or seconds; started units count whole. Prices are text or
         Decimals of whole tokens, integers of base units, or Amounts. Raises AmountNotExact for
-        floats and dust, TokensDiffer for an amount of another token.
+        floats and dust, TokensDiffer for an amount of another token, FieldNotUsable for
+        another word.
         """
+        if isinstance(per, str) and per not in _SECONDS:
+            raise FieldNotUsable("Tariff", "per", per, f"{', '.join(_SECONDS)}, or seconds")
         seconds = _SECONDS[per] if isinstance(per, str) else per
         return cls(
             connect_fee=token.amount(connect_fee).base_units,
