@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -190,6 +191,30 @@ def test_open_again_is_the_same_session_paid_once(desk: Desk) -> None:
     held = desk.told(desk.client, "balance")
     assert desk.told(desk.client, "open", quote)["session"] == first["session"]
     assert desk.told(desk.client, "balance")["wallet"] == held["wallet"]
+
+
+def test_on_a_terminal_the_terms_are_shown_and_nothing_is_paid_without_a_yes(desk: Desk) -> None:
+    quote = desk.quote("--price", "1", "--max-units", "5", "--connect-fee", "100")
+    held = desk.told(desk.client, "balance")["wallet"]
+    for answer, code in (("n", 2), ("y", 0)):
+        ours, theirs = pty.openpty()
+        running = subprocess.Popen(
+            [*PROGRAM, "open", str(quote)],
+            env={**os.environ, **desk.places, "HONORARIUM_KEY": desk.client.secret().hex()},
+            cwd=desk.folder,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.write(ours, f"{answer}\n".encode())
+        said, _ = running.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert running.returncode == code, said
+        assert "100 tUSD to connect" in said
+        assert "Put 105 tUSD into the escrow" in said
+        if answer == "n":
+            assert desk.told(desk.client, "balance")["wallet"] == held
 
 
 def test_a_meter_that_is_killed_goes_on_where_it_was(desk: Desk) -> None:

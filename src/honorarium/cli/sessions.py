@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,9 @@ def open_session(
         typer.Option(metavar="AMOUNT", help="In whole tokens (default: what all units cost)."),
     ] = None,
     pay: Pay = "wallet",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal nobody is asked.")
+    ] = False,
     rpc: Rpc = LOCAL_NODE,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
@@ -63,23 +67,31 @@ def open_session(
 ) -> None:
     """Open a session of a quote, as its client, and put the deposit into the escrow.
 
-    What is not earned comes back. Interrupted, the same command goes on where it was and pays once.
+    On a terminal the terms are shown first, and you are asked. What is not earned comes back.
+    Interrupted, the same command goes on where it was and pays once.
 
     Example: honorarium open quote.json --deposit 90
     """
     with connected(rpc, manifest) as contracts:
         client = Client(contracts, signer(keystore, key_env), meter_key())
         offer = quote_file(quote, contracts.escrow)
-        with alone(contracts, client.address):
-            session = client.open(offer, deposit, pay=pay)
         token = contracts.token(offer.terms.token)
+        amount = token.amount(offer.terms.whole_deposit() if deposit is None else deposit)
+        asked = not yes and not as_json and sys.stdin.isatty()
+        if asked:
+            show(False, {"deposit": amount, **terms_shown(offer.terms, token)})
+            if not typer.confirm(f"Put {amount} into the escrow on these terms?"):
+                typer.echo("nothing was sent")
+                raise typer.Exit(2)
+        with alone(contracts, client.address):
+            session = client.open(offer, amount, pay=pay)
         show(
             as_json,
             {
                 "session": session.id,
                 "deposit": token.amount(session.meter.deposit),
                 "opened_at": moment(session.opened_at),
-                **terms_shown(offer.terms, token),
+                **({} if asked else terms_shown(offer.terms, token)),
                 "next": f"honorarium meter 0x{session.id.hex()}",
             },
         )

@@ -419,8 +419,7 @@ class AsyncClient(AsyncAccount):
         token = await self.contracts.token(terms.token)
         if given is not None:
             return token.amount(given)
-        cap = terms.tariff.max_units
-        return token.amount(terms.tariff.fee(cap) if cap else terms.smallest_deposit())
+        return token.amount(terms.whole_deposit())
 
 
 class Client(Account):

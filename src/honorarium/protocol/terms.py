@@ -84,6 +84,11 @@ class Terms:
             first = t.step_price
         return BaseUnits(t.connect_fee + first)
 
+    def whole_deposit(self) -> BaseUnits:
+        """The fee for all units of the tariff; without a cap, the smallest deposit. Base units."""
+        cap = self.tariff.max_units
+        return self.tariff.fee(cap) if cap else self.smallest_deposit()
+
     def pack(self) -> tuple[bytes, ...]:
         """The seven words that travel in calldata and stand in the log (PackedTerms in Terms.sol).
 
