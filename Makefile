@@ -31,7 +31,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
+.PHONY: help setup demo test check unit bench gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ check: setup  ## format, lint, types, import layers, generated files
 coverage: setup  ## which lines and branches of the contracts the Solidity tests reach
 	@HONORARIUM_ARTIFACTS=source scripts/forge coverage --exclude-tests --no-match-coverage node_modules \
 		--no-match-test test_ESC9_nothing_in_the_code | sed -n '/^╭/,$$p'
+
+bench: setup  ## how fast the Python is, as ratios to limits measured in the same run, into benchmarks/results
+	@$(BIN)/python benchmarks/verify.py
 
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json and docs/gas.md
 	@$(BIN)/python benchmarks/gas.py

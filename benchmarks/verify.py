@@ -7,7 +7,7 @@ gives it, with nothing around it. The other measure is what eth-account does for
 Rounds alternate, so a busy machine slows everybody alike; the ratios are the medians of the rounds'
 ratios. Keys, terms and readings are fixed.
 
-    python benchmarks/verify.py         measure, print, write results/verify.json
+    make bench         measure, print, write results/verify.json
 """
 
 from __future__ import annotations
