@@ -15,7 +15,8 @@ from honorarium.chain.calls import Authorization, ClosingRow, OpeningRow, Settle
 from honorarium.chain.deploy import Manifest
 from honorarium.chain.local import LocalChain
 from honorarium.chain.node import Node, to_hex
-from honorarium.chain.send import Sender, TxReceipt
+from honorarium.chain.receipts import TxReceipt
+from honorarium.chain.send import Sender
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.keys import Key
 from honorarium.protocol.messages import (

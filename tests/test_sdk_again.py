@@ -30,6 +30,7 @@ from honorarium.chain import (
 )
 from honorarium.chain import send as send_module
 from honorarium.chain.outbox import SignedTransaction
+from honorarium.chain.receipts import receipts_of
 from honorarium.chain.signing import signed_by
 from honorarium.client import AsyncClient, Client
 from honorarium.errors import (
@@ -250,7 +251,7 @@ def test_what_is_done_is_not_done_again_if_the_node_forgot_it(
 def test_a_node_that_refuses_to_look_for_receipts_does_not_make_a_transaction_look_failed(
     node: Node, rich: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, moods = send_module.receipts_of, iter(range(3))
+    real, moods = receipts_of, iter(range(3))
 
     async def moody(node: AsyncNode, hashes: Any) -> Any:
         if next(moods, None) is not None:

@@ -16,7 +16,7 @@ import pytest
 from conftest import Place
 from honorarium.advisor import Advisor, AsyncAdvisor, Earned
 from honorarium.chain import Account, AsyncAccount, Contracts, Node, Status, calls
-from honorarium.chain.send import TxReceipt
+from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.signing import content_of
 from honorarium.errors import (
     AlreadyAnswered,

@@ -15,8 +15,9 @@ from honorarium.chain import calls
 from honorarium.chain.account import HOUR, Account, Agreed, AsyncAccount, terms_of
 from honorarium.chain.calls import ClosingRow, Settlement, Tally
 from honorarium.chain.contracts import Contracts, read_events
+from honorarium.chain.gas import Fees
+from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.relay import Relayable
-from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, SessionNotOpen
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash

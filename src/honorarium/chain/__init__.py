@@ -41,6 +41,7 @@ from honorarium.chain.deploy import (
     find_async,
     verify,
 )
+from honorarium.chain.gas import Fees
 from honorarium.chain.keystore import (
     KeystoreExists,
     KeyUnusable,
@@ -74,16 +75,9 @@ from honorarium.chain.outbox import (
     OutboxUnusable,
     SignedTransaction,
 )
+from honorarium.chain.receipts import TxReceipt, reason_of, reason_of_async, receipts
 from honorarium.chain.relay import NotRelayable, Relayable, RelayableUnreadable
-from honorarium.chain.send import (
-    AsyncSender,
-    Fees,
-    Sender,
-    TxReceipt,
-    reason_of,
-    reason_of_async,
-    receipts,
-)
+from honorarium.chain.send import AsyncSender, Sender
 
 __all__ = [
     "Account",

@@ -17,8 +17,10 @@ from eth_hash.auto import keccak
 
 from honorarium.chain import calls
 from honorarium.chain.contracts import AsyncContracts, Contracts, read_events
+from honorarium.chain.gas import Fees
+from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.relay import NotRelayable, Relayable
-from honorarium.chain.send import AsyncSender, Fees, TxReceipt
+from honorarium.chain.send import AsyncSender
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, InputError, NodeError, TransactionFailed
 from honorarium.ids import Address, Hash

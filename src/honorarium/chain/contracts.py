@@ -16,12 +16,14 @@ from platformdirs import user_state_path
 
 from honorarium.chain import calls
 from honorarium.chain.deploy import Manifest, attach_async, deploy, find_async
+from honorarium.chain.gas import Fees
 from honorarium.chain.history import account_history, session_history
 from honorarium.chain.local import LocalChain
 from honorarium.chain.logs import LogRecord, decode, read_log
 from honorarium.chain.node import AsyncNode, Node, Query, to_hex
 from honorarium.chain.outbox import Outbox
-from honorarium.chain.send import AsyncSender, Fees, Sender, TxReceipt
+from honorarium.chain.receipts import TxReceipt
+from honorarium.chain.send import AsyncSender, Sender
 from honorarium.chain.wire import blocking, drive
 from honorarium.errors import ContractError, InputError, NodeError, TokenWithoutCode
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId

@@ -7,44 +7,33 @@ outbox's file. A transaction that gets stuck is offered more under the same nonc
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from honorarium.chain.node import AsyncNode, Node, from_hex, to_hex
+from honorarium.chain.gas import Fees, Offers, affordable, estimate, must_be_affordable
+from honorarium.chain.node import AsyncNode, Node, to_hex
 from honorarium.chain.outbox import Outbox, OutboxUnusable, SignedTransaction
+from honorarium.chain.receipts import TxReceipt, reason_of_async, receipts_of
 from honorarium.chain.signing import content_of, fields_of, signed_by
-from honorarium.chain.wire import blocking, drive
+from honorarium.chain.wire import blocking
 from honorarium.errors import (
     ChainError,
     ContractError,
     FateUnknown,
-    FeeTooHigh,
-    GraceRunning,
-    InputError,
     NodeError,
     NodeUnreachable,
     NonceTaken,
     RateLimited,
-    TooManyUnits,
     TransactionFailed,
 )
 from honorarium.ids import Address, Hash
 from honorarium.protocol.signer import Signer, TransactionFields
-from honorarium.units import BlockNumber, UnixTime
+from honorarium.units import UnixTime
 
 T = TypeVar("T")
-
-TIP: Final = 1_000_000_000
-"""What a gas unit offers to whoever makes the block, in wei."""
-
-FEES_KEPT: Final = 200
-FEES_KEPT_SECONDS: Final = 60.0
-"""After so many transactions, or so long, the base fee is asked for again."""
 
 BUMP_PERCENT: Final = 25
 """A replacement offers so much more; nodes want at least 10."""
@@ -52,46 +41,8 @@ BUMP_PERCENT: Final = 25
 GONE_AFTER: Final = 1.0
 """So many seconds after signing a transaction a program must have sent it, or it is gone."""
 
-MOST: Final = 10**18
-"""What one transaction may cost altogether if nobody says otherwise, in wei: a coin, as nodes
-themselves limit what they pass on."""
-
-MOST_VARIABLE: Final = "HONORARIUM_MOST_FEE"
-
 TAKEN_AGAIN: Final = 20
 """So often a nonce is taken anew if programs with another outbox were faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class TxReceipt:
-    """What became of a transaction. `gas_used` in gas, `gas_price` in wei per gas."""
-
-    tx_hash: Hash
-    block: BlockNumber
-    ok: bool
-    gas_used: int
-    gas_price: int
-    contract: Address | None
-    logs: tuple[dict[str, Any], ...]  # as the node writes them; see `logs.decode`
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """What is offered for gas, and for how long one waits.
-
-    `tip` and `limit` in wei per gas: at most `limit` is ever offered, None: whatever it takes.
-    `most` is the wei that one transaction may cost altogether, None: HONORARIUM_MOST_FEE, else a
-    whole coin; without it a node that names absurd prices, or a token that burns gas, would empty
-    the account. `legacy` None: EIP-1559 where the chain has it. A transaction that is in no block
-    after `stuck_after` seconds is offered more; `patience` seconds a receipt is waited for.
-    """
-
-    tip: int = TIP
-    limit: int | None = None
-    most: int | None = None
-    legacy: bool | None = None
-    stuck_after: float = 30.0
-    patience: float = 120.0
 
 
 class AsyncSender:
@@ -108,15 +59,14 @@ class AsyncSender:
         signer: Signer,
         *,
         outbox: Outbox | None = None,
-        fees: Fees = Fees(),
+        fees: Fees = Fees(),  # noqa: B008 - it is frozen
     ) -> None:
         self.node, self.signer, self.fees = node, signer, fees
         self.outbox = Outbox() if outbox is None else outbox
         self.address: Address = signer.address
         self._fresh: set[Hash] = set()  # signed here, and never sent
         self._no_more: set[int] = set()  # nonces for which the wallet signs no second time
-        self._offer: dict[str, int] = {}
-        self._offer_uses, self._offer_until = 0, 0.0
+        self._offers = Offers(node, fees)
 
     # ------------------------------------------------------------------ step by step
 
@@ -146,7 +96,7 @@ class AsyncSender:
             if known is not None:
                 return known
         if gas is None:
-            gas = await self._estimate(to, data, value)
+            gas = await estimate(self.node, self.address, to, data, value)
         if not await self._aside(self.outbox.counted):
             await self._count()
         fields: TransactionFields = {
@@ -154,11 +104,11 @@ class AsyncSender:
             "gas": gas,
             "value": value,
             "data": data,
-            **await self._fees(),
+            **await self._offers.now(),
         }
         if to is not None:
             fields["to"] = to
-        self._must_be_affordable(fields)
+        must_be_affordable(fields, self.fees)
         signed, fresh = await self._aside(
             lambda: self.outbox.take(
                 lambda nonce: signed_by(self.signer, {**fields, "nonce": nonce}),
@@ -247,7 +197,7 @@ class AsyncSender:
                     return signed.hash
                 # Refused outright: it cannot count, and its nonce is free or somebody else's.
                 await self._aside(partial(self.outbox.void, signed))
-                self._offer_uses = 0
+                self._offers.forget()
                 await self._count()
                 taken = isinstance(error, NodeError) and _nonce_is_taken(error)
                 if not taken or again == TAKEN_AGAIN - 1:
@@ -424,9 +374,9 @@ class AsyncSender:
             "data": b"",
             "to": self.address,
             "nonce": nonce,
-            **await self._fees(),
+            **await self._offers.now(),
         }
-        if _dearest(fields) > _most(self.fees):
+        if not affordable(fields, self.fees):
             return  # cheaper later, or never: what waits was sent, and its fate stays open
         await self._aside(lambda: self.outbox.fill(nonce, lambda _: signed_by(self.signer, fields)))
 
@@ -450,8 +400,8 @@ class AsyncSender:
             return
         old = attempts[-1]
         fields = fields_of(old.raw)
-        self._offer_uses = 0
-        wanted = await self._fees()
+        self._offers.forget()
+        wanted = await self._offers.now()
         offered = {name: fields[name] for name in wanted if name in fields}
         if not offered:
             return
@@ -464,7 +414,7 @@ class AsyncSender:
         if limit is not None and any(amount > limit for amount in raised.values()):
             return
         fields = {**fields, **raised}
-        if _dearest(fields) > _most(self.fees):
+        if not affordable(fields, self.fees):
             return
         try:
             new = await self._aside(
@@ -497,66 +447,6 @@ class AsyncSender:
         count = await self.node.transaction_count(self.address, "pending")
         await self._aside(partial(self.outbox.count_from, count))
 
-    async def _estimate(self, to: Address | None, data: bytes, value: int) -> int:
-        wanted = {"from": to_hex(self.address), "data": to_hex(data), "value": hex(value)}
-        if to is not None:
-            wanted["to"] = to_hex(to)
-        try:
-            found = await self._number("eth_estimateGas", [wanted])
-        except (TooManyUnits, GraceRunning) as early:
-            found = await self._estimate_later(wanted, early)
-        return found * 6 // 5
-
-    async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
-        found = await self.node.request(method, params)
-        try:
-            value = int(found, 16)
-        except (ValueError, TypeError):
-            value = -1
-        if value < 0:
-            reason = f"{method} was not answered as JSON-RPC demands ({str(found)[:40]!r})"
-            raise NodeUnreachable(self.node.url, reason)
-        return value
-
-    async def _estimate_later(self, wanted: dict[str, str], early: ContractError) -> int:
-        """The estimate for the next block, where the latest one is too old to allow the call.
-
-        The chain's clock moves with its blocks. Ganache asks no other block's clock, so there an
-        empty one is made: it is a local chain.
-        """
-        if (await self.node.client()).startswith("Ganache"):
-            await self.node.request("evm_mine")
-            return await self._number("eth_estimateGas", [wanted])
-        try:
-            return await self._number("eth_estimateGas", [wanted, "pending"])
-        except NodeError:
-            raise early from None
-
-    async def _fees(self) -> dict[str, int]:
-        if self._offer_uses == 0 or time.monotonic() > self._offer_until:
-            self._offer = await self._ask_fees()
-            self._offer_uses = FEES_KEPT
-            self._offer_until = time.monotonic() + FEES_KEPT_SECONDS
-        self._offer_uses -= 1
-        return self._offer
-
-    async def _ask_fees(self) -> dict[str, int]:
-        limit = self.fees.limit
-        base_fee = 0 if self.fees.legacy else (await self.node.block()).base_fee
-        if self.fees.legacy or (self.fees.legacy is None and base_fee == 0):
-            price = await self._number("eth_gasPrice")
-            return {"gasPrice": price if limit is None else min(price, limit)}
-        # Twice the base fee outlasts six full blocks; what is not needed is not charged.
-        most = 2 * base_fee + self.fees.tip
-        most = most if limit is None else min(most, limit)
-        tip = min(self.fees.tip, most)
-        return {"type": 2, "maxPriorityFeePerGas": tip, "maxFeePerGas": most}
-
-    def _must_be_affordable(self, fields: TransactionFields) -> None:
-        cost, most = _dearest(fields), _most(self.fees)
-        if cost > most:
-            raise FeeTooHigh(fields["gas"], cost // fields["gas"], most)
-
     async def _known(self, tx_hash: Hash) -> bool:
         return (await self.node.request("eth_getTransactionByHash", [to_hex(tx_hash)])) is not None
 
@@ -581,7 +471,7 @@ class Sender:
         signer: Signer,
         *,
         outbox: Outbox | None = None,
-        fees: Fees = Fees(),
+        fees: Fees = Fees(),  # noqa: B008 - it is frozen
     ) -> None:
         self.node = node
         self.core = AsyncSender(node.core, signer, outbox=outbox, fees=fees)
@@ -608,87 +498,6 @@ class Sender:
     transact = blocking(AsyncSender.transact)
     followed = blocking(AsyncSender.followed)
     resume = blocking(AsyncSender.resume)
-
-
-# ---------------------------------------------------------------------- receipts
-
-
-def read_receipt(found: dict[str, Any]) -> TxReceipt:
-    """A receipt as JSON-RPC writes it."""
-    created = found.get("contractAddress")
-    return TxReceipt(
-        tx_hash=Hash(from_hex(found["transactionHash"])),
-        block=BlockNumber(int(found["blockNumber"], 16)),
-        ok=int(found["status"], 16) == 1,
-        gas_used=int(found["gasUsed"], 16),
-        gas_price=int(found.get("effectiveGasPrice") or "0x0", 16),
-        contract=Address(from_hex(created)) if created else None,
-        logs=tuple(found["logs"]),
-    )
-
-
-async def receipts_of(node: AsyncNode, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
-    """Many receipts, in batches; None for what is in no block."""
-    wanted = list(hashes)
-    answers = await node.batch([("eth_getTransactionReceipt", [to_hex(each)]) for each in wanted])
-    try:
-        read = [read_receipt(found) if found else None for found in answers]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NodeUnreachable(node.url, f"a receipt cannot be read ({error})") from error
-    for tx_hash, receipt in zip(wanted, read, strict=True):
-        if receipt is not None and receipt.tx_hash != tx_hash:
-            raise NodeUnreachable(node.url, "it answers with another transaction's receipt")
-    return read
-
-
-def receipts(node: Node, hashes: Iterable[Hash]) -> list[TxReceipt | None]:
-    """Many receipts, in batches; None for what is in no block."""
-    return drive(receipts_of(node.core, hashes))
-
-
-async def reason_of_async(node: AsyncNode, tx_hash: Hash) -> ContractError | None:
-    """Why a transaction failed: the same call again, on the state before its block.
-
-    None if it cannot be told: it does not fail there, or the node kept no such state. A reason that
-    depends on the block's time, or on others in the same block, may differ.
-    """
-    found = await node.request("eth_getTransactionByHash", [to_hex(tx_hash)])
-    if not found or not found.get("blockNumber"):
-        return None
-    call = {"from": found["from"], "data": found["input"], "value": found["value"]}
-    call["gas"] = found["gas"]
-    if found.get("to"):
-        call["to"] = found["to"]
-    number = int(found["blockNumber"], 16)
-    # The block itself has the right time; before it, nothing of it has happened yet.
-    for block in (number - 1, number):
-        try:
-            await node.request("eth_call", [call, hex(block)])
-        except ContractError as reason:
-            return reason
-        except NodeError:
-            continue
-    return None
-
-
-def reason_of(node: Node, tx_hash: Hash) -> ContractError | None:
-    """As `reason_of_async`, for programs without an event loop."""
-    return drive(reason_of_async(node.core, tx_hash))
-
-
-def _most(fees: Fees) -> int:
-    """What one transaction may cost, in wei."""
-    if fees.most is not None:
-        return fees.most
-    named = os.environ.get(MOST_VARIABLE, "").strip()
-    if named and not (named.isascii() and named.isdigit()):
-        raise InputError(f"{MOST_VARIABLE} is {named[:40]!r}; give whole wei, as digits")
-    return int(named) if named else MOST
-
-
-def _dearest(fields: TransactionFields) -> int:
-    """What a transaction costs at most, in wei, beside what it pays."""
-    return int(fields["gas"]) * int(fields.get("maxFeePerGas") or fields["gasPrice"])
 
 
 def _nonce_is_taken(error: NodeError) -> bool:

@@ -23,8 +23,9 @@ from honorarium.chain.account import (
     terms_of,
 )
 from honorarium.chain.contracts import AsyncContracts, Contracts
+from honorarium.chain.gas import Fees
+from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.relay import Relayable
-from honorarium.chain.send import Fees, TxReceipt
 from honorarium.chain.wire import blocking
 from honorarium.client.meter import Meter, WrongMeterKey
 from honorarium.errors import SessionExists, SessionNotOpen, SignatureMissing
