@@ -280,7 +280,6 @@ class Play(RuleBasedStateMachine):
 
 TestPlay = Play.TestCase
 TestPlay.settings = settings(
-    derandomize=True,
     max_examples=int(os.environ.get("HONORARIUM_PLAYS", "60")),
     stateful_step_count=30,
     deadline=None,

@@ -34,7 +34,7 @@ NAMES: dict[str, str] = {
     """,
     "advisor": """
         Advisor AsyncAdvisor ClientSilent Earned Equivocated Equivocation Exposure Left
-        NotFunded Stop Stopped Superseded Unpaid VoucherBook WrongAdvisorKey
+        NotFunded Paused Stop Stopped Superseded Unpaid VoucherBook WrongAdvisorKey
     """,
     "protocol": """
         Acknowledgement Answer Answered Clock ClockWentBack CloseRequested Closing

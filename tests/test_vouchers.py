@@ -17,6 +17,7 @@ from honorarium.advisor import (
     Exposure,
     Left,
     NotFunded,
+    Paused,
     Stopped,
     Superseded,
     Unpaid,
@@ -348,7 +349,27 @@ def test_a_pause_that_the_client_tells_of_costs_nothing_and_is_no_silence() -> N
     mine.take(signed(2, ANSWERED), [ANSWERED])
     mine.hear([PAUSED])
     watch.seconds = 10_000
-    assert mine.exposure() == Exposure(2, 2, BaseUnits(0), None)
+    assert mine.exposure() == Exposure(2, 2, BaseUnits(0), Paused(PAUSED.at))
+
+
+def test_nothing_is_given_before_the_client_is_heard_to_go_on() -> None:
+    """The meter of a topped-up session resumes by itself, and the line may be down just then."""
+    watch = Watch(0)
+    mine = book(watch, deposit=199)
+    mine.answer()
+    mine.take(signed(1, ANSWERED), [ANSWERED])
+    watch.seconds = 60
+    assert mine.exposure().stop == Stopped(1)
+    mine.pause()
+    mine.hear([Entry(at(60), K.PAUSED)])
+    mine.deposit = BaseUnits(599)
+    watch.seconds = 600
+    assert mine.exposure() == Exposure(1, 1, BaseUnits(0), Paused(at(60)))
+    mine.hear([Entry(at(61), K.RESUMED)])
+    assert mine.exposure() == Exposure(1, 1, BaseUnits(0), None)
+    mine.resume()
+    watch.seconds = 659
+    assert mine.exposure().units == 1
 
 
 def test_a_client_who_says_that_nobody_answered_is_not_believed() -> None:

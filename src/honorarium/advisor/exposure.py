@@ -51,6 +51,13 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The client's journal says that it is paused, so no time counts: wait until it resumes."""
+
+    since: UnixTime
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """The client's journal says that somebody asked to close. Settle before grace ends."""
 
@@ -62,7 +69,7 @@ class Equivocated:
     """The meter signed two journals that exclude each other; the book keeps both vouchers."""
 
 
-Stop = Unpaid | ClientSilent | Stopped | Left | Equivocated
+Stop = Unpaid | ClientSilent | Stopped | Paused | Left | Equivocated
 
 
 @dataclass(frozen=True, slots=True)

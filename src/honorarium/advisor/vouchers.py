@@ -15,6 +15,7 @@ from honorarium.advisor.exposure import (
     Equivocated,
     Exposure,
     Left,
+    Paused,
     Stop,
     Stopped,
     Unpaid,
@@ -318,6 +319,9 @@ class VoucherBook:
             stop = ClientSilent(UnixTime(since), unpaid)
         if not stop and over - in_hand >= self.increment:
             stop = Unpaid(unpaid, self.increment)
+        if not stop and unit and self._told and self._told[-1].kind is EntryKind.PAUSED:
+            # The book would not count what is given now, and the client may resume unheard.
+            stop = Paused(self._told[-1].at)
         return Exposure(delivered, in_hand, BaseUnits(amount), stop)
 
     @property

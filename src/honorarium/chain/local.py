@@ -236,9 +236,9 @@ class LocalChain:
             _write(self.directory, replace(self._record, pid=0, started="", port=0))
         self._lock.close()
 
-    def wait(self) -> int:
-        """Returns when the chain has ended by itself: the exit code of its program."""
-        return self._keeper.wait()
+    def poll(self) -> int | None:
+        """The exit code of the chain's program, if it has ended by itself; else None."""
+        return self._keeper.poll()
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,8 +45,9 @@ def chain(
     console = Console()
     if directory is not None and (directory / "replay.json").exists():
         raise DirectoryNotOurs(directory, f"a replay keeps its chain in {directory / 'chain'}")
+    asked: list[int] = []  # signals that ask to end: raising from a handler may leave locks held
     for end in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(end, _leave)
+        signal.signal(end, lambda number, _: asked.append(number))
     with LocalChain.start(engine=engine, directory=directory, port=port) as running:
         with Node(running.url) as node:
             manifest = None
@@ -59,7 +60,10 @@ def chain(
                 print(json.dumps(_facts(running, node, manifest)), flush=True)
             else:
                 _show(console, running, node, manifest)
-        code = running.wait()
+        while (code := running.poll()) is None:
+            if asked:
+                return
+            time.sleep(0.1)
     console.print(f"[red]{running.engine} ended by itself with {code}[/]")
     raise typer.Exit(2)
 
@@ -110,8 +114,3 @@ def contracts_table(manifest: Manifest) -> Table:
     for name, one in manifest.contracts.items():
         table.add_row(name, shown(one.address), f"0x{one.code_hash.hex()[:12]}...")
     return table
-
-
-def _leave(*_: Any) -> None:
-    """Ctrl-C, or a polite end: the chain is stopped on the way out."""
-    sys.exit(0)
