@@ -73,9 +73,11 @@ def test_the_loader_offers_exactly_the_shipped_contracts() -> None:
 
 
 def test_the_locked_requirements_are_those_of_the_package() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    listed = (ROOT / "requirements" / "runtime.in").read_text().splitlines()
-    assert sorted(declared) == sorted(line for line in listed if line and line[0] != "#")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for name, declared in (("runtime", project["dependencies"]), ("desk", extras["desk"])):
+        listed = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+        assert sorted(declared) == sorted(line for line in listed if line and line[0] != "#")
 
 
 def test_no_lock_file_names_a_host_to_download_from() -> None:
