@@ -24,7 +24,6 @@ from honorarium.advisor import (
     VoucherBook,
     WrongAdvisorKey,
 )
-from honorarium.advisor.exposure import Span, advised, moment_of, seconds_in
 from honorarium.client import Meter
 from honorarium.errors import (
     BadSignature,
@@ -47,6 +46,7 @@ from honorarium.protocol import (
     Voucher,
     head_of,
 )
+from honorarium.protocol.exposure import Span, advised, moment_of, seconds_in
 from honorarium.recordfile import RecordFile, RecordFileBusy, RecordNotKept, RecordRefused
 from honorarium.units import MAX_UNITS, BaseUnits, UnixTime
 from metering import ADVISOR, BEGAN, DOMAIN, METER, MINUTES, STRANGER, Watch, at, deliver, terms

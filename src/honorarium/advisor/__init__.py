@@ -1,7 +1,9 @@
 """The advisor's side: quotes and earnings."""
 
 from honorarium.advisor.advisor import Advisor, AsyncAdvisor, Earned
-from honorarium.advisor.exposure import (
+from honorarium.advisor.vouchers import VoucherBook, WrongAdvisorKey
+from honorarium.protocol.book import Equivocation, NotFunded, Superseded
+from honorarium.protocol.exposure import (
     ClientSilent,
     Equivocated,
     Exposure,
@@ -10,13 +12,6 @@ from honorarium.advisor.exposure import (
     Stop,
     Stopped,
     Unpaid,
-)
-from honorarium.advisor.vouchers import (
-    Equivocation,
-    NotFunded,
-    Superseded,
-    VoucherBook,
-    WrongAdvisorKey,
 )
 
 __all__ = [
