@@ -24,14 +24,13 @@ from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
 from honorarium.money import Amount
 from honorarium.protocol.events import RowSkipped, SessionClosed, Settled
 from honorarium.protocol.messages import Answer, Closing, Revocation
+from honorarium.protocol.moments import present
 from honorarium.protocol.refusal import refusal
 from honorarium.protocol.signed import Quote, SignedVoucher
 from honorarium.protocol.signer import Signer, sign_terms
 from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
 from honorarium.units import MAX_AMOUNT, Bps, Seconds, UnixTime
-
-WEEK: Final = 604_800
 
 ROWS_AT_ONCE: Final = 50
 """So many sessions one transaction settles or closes."""
@@ -79,7 +78,8 @@ class AsyncAdvisor(AsyncAccount):
         Raises FieldNotUsable for a value that a field has no room for, and what the contract would
         refuse to open (InvalidParty, NothingToPay, ShareWithoutRecipient, GraceOutOfRange, ...).
         """
-        now, escrow = _offered_at(await self.contracts.now()), self.contracts.escrow
+        now = present(await self.contracts.now(), int(time.time()))
+        escrow = self.contracts.escrow
         terms = Terms(
             client=client,
             payer=payer or client,
@@ -259,11 +259,3 @@ class Advisor(Account):
 def _part_of(idempotency_key: str | None, start: int) -> str | None:
     """The key of the transaction that begins at this row."""
     return None if idempotency_key is None else f"{idempotency_key}/{start}"
-
-
-def _offered_at(latest: UnixTime) -> UnixTime:
-    """Now, as the next block will see it: the latest block's time, or this machine's where that is
-    later by less than a week, because a local chain makes no blocks while nothing happens.
-    """
-    clock = int(time.time())
-    return UnixTime(clock) if 0 < clock - latest < WEEK else latest

@@ -16,7 +16,12 @@ class HonorariumError(Exception):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.slug = _WORD_ENDS.sub("-", cls.__name__).lower()
+        cls.slug = slug_of(cls.__name__)
+
+
+def slug_of(name: str) -> str:
+    """A class's name in words: `DepositTooSmall` is `deposit-too-small`."""
+    return _WORD_ENDS.sub("-", name).lower()
 
 
 class InputError(HonorariumError):

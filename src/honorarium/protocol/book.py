@@ -218,9 +218,14 @@ class Book:
         return self._funded
 
     @property
-    def journal_told(self) -> tuple[Entry, ...]:
+    def told(self) -> tuple[Entry, ...]:
         """The client's journal as far as it was told, signed or not."""
         return self._told
+
+    @property
+    def noted(self) -> tuple[Entry, ...]:
+        """What the advisor noted: the own count."""
+        return self._own.entries
 
     def end(self, at: int, *, closed: bool = False) -> None:
         """The chain says that somebody asked to close at `at`, or that it was closed then."""

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from honorarium.errors import InputError
+from honorarium.units import UnixTime
 
 Clock = Callable[[], int]
 """Unix seconds, whole."""
+
+WEEK: Final = 604_800
 
 END_OF_TIME: Final = 2**40
 """The first second that no message has room for."""
@@ -42,3 +45,10 @@ def moment(at: int | None, clock: Clock | None) -> int:
     if type(at) is not int or not 0 <= at < END_OF_TIME:
         raise MomentNotUsable(at, f"give whole unix seconds from 0 to {END_OF_TIME - 1}")
     return at
+
+
+def present(latest: int, machine: int) -> UnixTime:
+    """Now, as the next block will see it: the machine's time, or the latest block's where that is
+    later or far earlier, because a chain of recorded days lives in the past.
+    """
+    return UnixTime(machine if 0 < machine - latest < WEEK else latest)

@@ -1,0 +1,97 @@
+"""The books of the sessions that run, as the ledger keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from honorarium.ids import ZERO_HASH, Address, Hash
+from honorarium.ledger import sessions
+from honorarium.ledger.sessions import Change
+from honorarium.protocol.book import Book, Record, voucher_record
+from honorarium.protocol.documents import read_quote
+from honorarium.protocol.journal import Entry
+from honorarium.protocol.keys import Signature
+from honorarium.protocol.moments import Clock
+from honorarium.protocol.signed import SignedVoucher
+from honorarium.protocol.verifier import Verifier
+
+
+class DeskBook(Book):
+    """The book of one session, in the memory of one replica.
+
+    `seq` is the ledger's count of changes when it was read or written last, `fresh` what has
+    happened since.
+    """
+
+    def __init__(self, row: Mapping[str, Any], told: Iterable[Record], clock: Clock) -> None:
+        quote, domain = read_quote(row["document"])
+        super().__init__(quote.terms, domain, row["deposit"], row["opened_at"] or 0, clock=clock)
+        self.session_id = quote.session_id(domain)
+        self.domain = domain
+        self.status: str = row["status"]
+        self.seq: int = row["seq"]
+        for record in told:
+            self._apply(record)
+        if row["signature"] is not None and row["units"] >= self.units:
+            best = SignedVoucher(
+                row["units"], Hash(row["journal"]), Signature.from_bytes(row["signature"])
+            )
+            self._advance(best, self.journal)
+        self.fresh: list[Record] = []
+        self._saved = self.best
+        self._acknowledged: Verifier | None = None
+
+    def acknowledging(self, desk: Address) -> Verifier:
+        """What makes the digests that the desk signs."""
+        if self._acknowledged is None:
+            self._acknowledged = Verifier("Acknowledgement", self.session_id, desk, self.domain)
+        return self._acknowledged
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.fresh) or self.best is not self._saved
+
+    def change(self, now: int) -> Change:
+        """What has happened, for the ledger."""
+        best = self.best
+        return Change(
+            self.session_id,
+            self.seq,
+            self.seq + 1,
+            self.units,
+            best.journal if best else ZERO_HASH,
+            best.signature.to_bytes() if best else None,
+            now,
+            list(self.fresh),
+        )
+
+    def saved(self) -> None:
+        """The ledger has it."""
+        self.seq += 1
+        self.fresh.clear()
+        self._saved = self.best
+
+    def _keep(self, record: Record) -> None:
+        super()._keep(record)
+        self.fresh.append(record)
+
+    def _took(self, voucher: SignedVoucher, journal: tuple[Entry, ...], known: int) -> None:
+        super()._took(voucher, journal, known)
+        if len(journal) > known:  # the reading itself has a row of its own
+            self.fresh.append(voucher_record(voucher, journal[known:]))
+
+
+def read_books(
+    connection: Connection, session_ids: Sequence[bytes], clock: Clock
+) -> dict[bytes, DeskBook]:
+    """The books of these sessions; those that the ledger does not know are left out."""
+    rows = sessions.reading_rows(connection, session_ids)
+    told = sessions.record_rows(connection, session_ids)
+    return {
+        row["session_id"]: DeskBook(dict(row), told.get(row["session_id"], ()), clock)
+        for row in rows
+    }
