@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from databases import Databases
 from honorarium.chain import LocalChain, Manifest, Node, deploy
 from honorarium.protocol.keys import Key
 
@@ -53,6 +55,24 @@ def place(request: pytest.FixtureRequest) -> Place:
     """Each test runs on both chains."""
     found: Place = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """A PostgreSQL: the one of DATABASE_URL, else one of the tests' own."""
+    with Databases.serve(tmp_path_factory.mktemp("postgres")) as databases:
+        yield databases
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database; each test runs on both kinds."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    else:
+        databases: Databases = request.getfixturevalue("postgres")
+        with databases.empty() as url:
+            yield url
 
 
 @pytest.fixture

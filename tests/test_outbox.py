@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import get_args
 import pytest
 
 from conftest import Place
+from databases import Databases
 from honorarium.chain import (
     AsyncNode,
     AsyncSender,
@@ -31,19 +31,21 @@ from honorarium.chain import (
 from honorarium.chain.node import to_hex
 from honorarium.chain.signing import fields_of
 from honorarium.errors import ChainReset, FateUnknown, NonceTaken
-from honorarium.ids import Address, Hash
+from honorarium.ids import Address
 from honorarium.protocol import Key
+from stores import open_outbox
 
 SOMEBODY = Address(bytes.fromhex("00" * 19 + "98"))
 
 WORKER = """
 import sys
-from pathlib import Path
-from honorarium.chain import Node, Outbox, Sender
+from honorarium.chain import Node, Sender
 from honorarium.protocol import Key
+from stores import open_outbox
 
-url, outbox, secret, worker, jobs = sys.argv[1:]
-sender = Sender(Node(url), Key.from_bytes(bytes.fromhex(secret)), outbox=Outbox(Path(outbox)))
+url, where, secret, worker, jobs = sys.argv[1:]
+key = Key.from_bytes(bytes.fromhex(secret))
+sender = Sender(Node(url), key, outbox=open_outbox(where, key.address))
 to = bytes.fromhex("00" * 19 + "98")
 sent = []
 for job in range(int(jobs)):
@@ -62,48 +64,77 @@ def rich(place: Place, node: Node) -> Key:
     return key
 
 
-def _start(url: str, outbox: Path, key: Key, worker: int, jobs: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, url, str(outbox), key.secret().hex()]
-    command += [str(worker), str(jobs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture(params=["file", "sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where an outbox lies: in a file of its own, or in a ledger on either database."""
+    if request.param == "postgresql":
+        databases: Databases = request.getfixturevalue("postgres")
+        with databases.empty() as url:
+            yield url
+    else:
+        path = tmp_path / "outbox.sqlite3"
+        yield str(path) if request.param == "file" else f"sqlite:///{path}"
+
+
+SPOTS = [
+    ("ganache", "file"),
+    ("anvil", "file"),
+    ("anvil", "sqlite"),
+    ("ganache", "postgresql"),
+]
+on_all = pytest.mark.parametrize(("place", "where"), SPOTS, indirect=True)
+
+
+def _start(url: str, where: str, key: Key, worker: int, jobs: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORKER, url, where, key.secret().hex(), str(worker), str(jobs)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def test_a_thousand_from_four_programs_one_of_them_killed_leave_no_gap_and_no_double(
-    place: Place, node: Node, rich: Key, tmp_path: Path
+    anvil: Place, where: str
 ) -> None:
-    outbox, jobs, before = tmp_path / "outbox.sqlite3", 250, node.balance(SOMEBODY)
-    programs = [_start(place.chain.url, outbox, rich, worker, jobs) for worker in range(4)]
+    # A file of its own takes a thousand; the ledgers, behind the same logic, fewer.
+    jobs = 250 if "://" not in where else 60
+    node, rich = Node(anvil.chain.url), Key.generate()
+    Sender(node, anvil.key("client")).transact(rich.address, b"", value=10**20)
+    before, total = node.balance(SOMEBODY), 4 * jobs
+    programs = [_start(anvil.chain.url, where, rich, worker, jobs) for worker in range(4)]
     victim = programs[0]
     assert victim.stdout is not None
     for line in victim.stdout:
-        if int(line) == 60:
+        if int(line) == jobs // 4:
             victim.send_signal(signal.SIGKILL)
             break
     victim.wait()
-    programs[0] = _start(place.chain.url, outbox, rich, 0, jobs)  # the same jobs once more
+    programs[0] = _start(anvil.chain.url, where, rich, 0, jobs)  # the same jobs once more
     for program in programs:
         _, said = program.communicate(timeout=240)
         assert program.returncode == 0, said
-    assert node.transaction_count(rich.address) == 1000
-    assert node.transaction_count(rich.address, "pending") == 1000
-    assert node.balance(SOMEBODY) - before == 1000  # each of them paid 1 wei
-    with sqlite3.connect(outbox) as db:
-        rows = db.execute("SELECT nonce, purpose, hash, fate FROM sent ORDER BY nonce").fetchall()
-    assert [row[0] for row in rows] == list(range(1000))
-    assert {row[1] for row in rows} == {f"{w}/{job}" for w in range(4) for job in range(jobs)}
-    found = receipts(node, [Hash(row[2]) for row in rows])
-    assert all(each is not None and each.ok for each in found)
+    assert node.transaction_count(rich.address) == total
+    assert node.transaction_count(rich.address, "pending") == total
+    assert node.balance(SOMEBODY) - before == total  # each of them paid 1 wei
+    outbox = open_outbox(where, rich.address)
+    attempts = [outbox.attempts(nonce) for nonce in range(total + 1)]
+    assert [len(each) for each in attempts] == [1] * total + [0]
+    purposes = [f"{worker}/{job}" for worker in range(4) for job in range(jobs)]
+    found = [outbox.of_purpose(purpose) for purpose in purposes]
+    assert {each.nonce for each in found if each is not None} == set(range(total))
+    mined = receipts(node, [each[0].hash for each in attempts[:total]])
+    assert all(each is not None and each.ok for each in mined)
 
 
+@on_all
 def test_what_was_signed_before_a_crash_is_sent_by_whoever_comes_next(
-    node: Node, rich: Key, tmp_path: Path
+    node: Node, rich: Key, where: str
 ) -> None:
-    path = tmp_path / "outbox.sqlite3"
-    killed = Sender(node, rich, outbox=Outbox(path))
+    killed = Sender(node, rich, outbox=open_outbox(where, rich.address))
     signed = killed.sign(SOMEBODY, b"", value=5, gas=30_000, idempotency_key="pay")
     killed.outbox.close()  # it never came to sending it
     before = node.balance(SOMEBODY)
-    next_one = Sender(node, rich, outbox=Outbox(path))
+    next_one = Sender(node, rich, outbox=open_outbox(where, rich.address))
     later = next_one.transact(SOMEBODY, b"", value=7, gas=30_000)
     assert later.ok  # its nonce comes after the forgotten one, so that was sent first
     assert node.balance(SOMEBODY) - before == 12
@@ -112,18 +143,20 @@ def test_what_was_signed_before_a_crash_is_sent_by_whoever_comes_next(
     assert node.balance(SOMEBODY) - before == 12
 
 
-def test_resume_sends_what_lies_in_the_outbox(node: Node, rich: Key, tmp_path: Path) -> None:
-    sender = Sender(node, rich, outbox=Outbox(tmp_path / "outbox.sqlite3"))
+@on_all
+def test_resume_sends_what_lies_in_the_outbox(node: Node, rich: Key, where: str) -> None:
+    sender = Sender(node, rich, outbox=open_outbox(where, rich.address))
     signed = [sender.sign(SOMEBODY, b"", value=1, gas=30_000) for _ in range(3)]
     assert sender.resume() == 3
     assert all(sender.receipt(each.hash).ok for each in signed)
     assert sender.resume() == 0
 
 
+@on_all
 def test_a_nonce_that_the_node_refused_does_not_hold_up_the_later_ones(
-    node: Node, rich: Key
+    node: Node, rich: Key, where: str
 ) -> None:
-    sender = Sender(node, rich)
+    sender = Sender(node, rich, outbox=open_outbox(where, rich.address))
     refused = sender.sign(SOMEBODY, b"", value=1, gas=30_000)
     waiting = sender.send(SOMEBODY, b"", value=2, gas=30_000)
     sender.outbox.void(refused)
@@ -156,11 +189,11 @@ def still() -> Iterator[tuple[LocalChain, Node]]:
 
 
 def test_a_stuck_transaction_is_offered_more_under_the_same_nonce(
-    still: tuple[LocalChain, Node],
+    still: tuple[LocalChain, Node], where: str
 ) -> None:
     chain, node = still
-    fees = Fees(stuck_after=0.5, patience=60)
-    sender = Sender(node, chain.accounts["client"], fees=fees)
+    key, fees = chain.accounts["client"], Fees(stuck_after=0.5, patience=60)
+    sender = Sender(node, key, fees=fees, outbox=open_outbox(where, key.address))
     signed = sender.sign(SOMEBODY, b"", value=9, gas=30_000)
     sender.submit(signed)
     # The next blocks ask for more than was offered.
@@ -216,8 +249,12 @@ def test_what_was_signed_is_read_back_as_it_was_in_both_forms() -> None:
 # ---------------------------------------------------------------------- accidents
 
 
-def test_a_nonce_that_counted_for_another_program_is_told(node: Node, rich: Key) -> None:
-    sender = Sender(node, rich, fees=Fees(patience=30))
+@on_all
+def test_a_nonce_that_counted_for_another_program_is_told(
+    node: Node, rich: Key, where: str
+) -> None:
+    outbox = open_outbox(where, rich.address)
+    sender = Sender(node, rich, fees=Fees(patience=30), outbox=outbox)
     signed = sender.sign(SOMEBODY, b"", value=1, gas=30_000)
     Sender(node, rich).transact(SOMEBODY, b"", value=2, gas=30_000)
     with pytest.raises(NonceTaken) as told:
@@ -226,9 +263,11 @@ def test_a_nonce_that_counted_for_another_program_is_told(node: Node, rich: Key)
     assert sender.transact(SOMEBODY, b"", value=3, gas=30_000).ok
 
 
-def test_a_block_that_is_undone_is_done_again_by_the_same_transaction() -> None:
+def test_a_block_that_is_undone_is_done_again_by_the_same_transaction(where: str) -> None:
     with LocalChain.start(engine="anvil") as chain, Node(chain.url) as node:
-        sender = Sender(node, chain.accounts["client"], fees=Fees(patience=30))
+        key = chain.accounts["client"]
+        outbox = open_outbox(where, key.address)
+        sender = Sender(node, key, fees=Fees(patience=30), outbox=outbox)
         before = node.request("evm_snapshot")
         first = sender.transact(SOMEBODY, b"", value=4, gas=30_000)
         node.request("evm_revert", [before])
@@ -262,9 +301,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_an_outbox_that_cannot_be_written_sends_nothing(
-    place: Place, node: Node, tmp_path: Path
-) -> None:
+def test_an_outbox_that_cannot_be_written_sends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutboxUnusable, match="nothing was sent"):
         Outbox(tmp_path / "file" / "outbox.sqlite3")
@@ -274,10 +311,11 @@ def test_an_outbox_that_cannot_be_written_sends_nothing(
         Outbox(broken)
 
 
+@on_all
 def test_a_failed_transaction_frees_its_key_and_changed_nothing(
-    place: Place, node: Node, rich: Key
+    place: Place, node: Node, rich: Key, where: str
 ) -> None:
-    sender = Sender(node, rich)
+    sender = Sender(node, rich, outbox=open_outbox(where, rich.address))
     token = place.manifest.address("TestUSD")
     from honorarium.chain import calls
     from honorarium.errors import TransactionFailed
@@ -289,15 +327,17 @@ def test_a_failed_transaction_frees_its_key_and_changed_nothing(
 
 
 def test_signed_within_a_program_that_is_killed_at_any_moment_counts_at_most_once(
-    place: Place, node: Node, rich: Key, tmp_path: Path
+    anvil: Place, where: str
 ) -> None:
-    outbox, before = tmp_path / "outbox.sqlite3", node.balance(SOMEBODY)
-    for round_ in range(4):
-        program = _start(place.chain.url, outbox, rich, 0, 40)
-        time.sleep(1.5 + 0.1 * round_)
+    node, rich = Node(anvil.chain.url), Key.generate()
+    Sender(node, anvil.key("client")).transact(rich.address, b"", value=10**20)
+    before = node.balance(SOMEBODY)
+    for round_ in range(3):
+        program = _start(anvil.chain.url, where, rich, 0, 40)
+        time.sleep(1.2 + 0.2 * round_)
         os.kill(program.pid, signal.SIGKILL)
         program.wait()
-    program = _start(place.chain.url, outbox, rich, 0, 40)
+    program = _start(anvil.chain.url, where, rich, 0, 40)
     assert program.communicate(timeout=120)[1] == ""
     assert node.balance(SOMEBODY) - before == 40
     assert node.transaction_count(rich.address) == 40

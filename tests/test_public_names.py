@@ -20,7 +20,7 @@ NAMES: dict[str, str] = {
         IdempotencyKeyReused KeyUnusable KeystoreExists LocalChain LogRecord Manifest
         ManifestUnreadable Node NotRelayable OpeningRow Outbox OutboxUnusable Payment
         PaymentNotPossible Query RawLog Relayable RelayableUnreadable Sender Session
-        Settlement SignedTransaction Status Tally TokenWithoutDomain Transaction
+        Settlement SignedTransaction Status Store Tally TokenWithoutDomain Transaction
         TxReceipt UnreadableLog WalletTooSmall attach attach_async block_times calls
         collect collect_async deploy find find_async key_from_environment raw_logs
         read_events read_keystore reason_of reason_of_async receipts state_folder
@@ -62,7 +62,7 @@ NAMES: dict[str, str] = {
         InvalidRecipient InvalidShortString JournalChanged JournalRefused
         LocalChainsOnly NoDeployment NodeBehind NodeError NodeUnreachable NonceTaken
         NotAParty NotClosing NotEnoughGas NotOurCode NotRated NothingEarned NothingToPay
-        Panicked Party PaymentFailed QuoteExpired QuoteTooFarAhead RateLimited
+        OutboxUnusable Panicked Party PaymentFailed QuoteExpired QuoteTooFarAhead RateLimited
         RatingWindowOver Reentered RevertedWithReason ScoreOutOfRange SessionExists
         SessionNotClosed SessionNotOpen ShareTooHigh ShareWithoutRecipient
         SignatureExpired SignatureMissing StaleVoucher StepInsideFreeUnits

@@ -69,15 +69,12 @@ from honorarium.chain.logs import (
     transactions,
 )
 from honorarium.chain.node import AsyncNode, BlockHead, Node, Query
-from honorarium.chain.outbox import (
-    IdempotencyKeyReused,
-    Outbox,
-    OutboxUnusable,
-    SignedTransaction,
-)
+from honorarium.chain.outbox import IdempotencyKeyReused, Outbox, SignedTransaction
+from honorarium.chain.outbox_store import Store
 from honorarium.chain.receipts import TxReceipt, reason_of, reason_of_async, receipts
 from honorarium.chain.relay import NotRelayable, Relayable, RelayableUnreadable
 from honorarium.chain.send import AsyncSender, Sender
+from honorarium.errors import OutboxUnusable
 
 __all__ = [
     "Account",
@@ -121,6 +118,7 @@ __all__ = [
     "Settlement",
     "SignedTransaction",
     "Status",
+    "Store",
     "Tally",
     "TokenWithoutDomain",
     "Transaction",

@@ -129,6 +129,13 @@ class AsyncContracts:
                 self._outboxes[account] = Outbox(path)
             return self._outboxes[account]
 
+    def use_outbox(self, account: Address, outbox: Outbox) -> None:
+        """From now on the account sends by this outbox, which lies elsewhere."""
+        with self._opening:
+            if (old := self._outboxes.get(account)) is not None and old is not outbox:
+                old.close()
+            self._outboxes[account] = outbox
+
     def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:  # noqa: B008
         """Sends transactions for the account of `signer`, by its durable outbox."""
         return AsyncSender(self.node, signer, outbox=self.outbox(signer.address), fees=fees)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from honorarium.chain.gas import Fees, Offers, affordable, estimate, must_be_affordable
 from honorarium.chain.node import AsyncNode, Node, to_hex
-from honorarium.chain.outbox import Outbox, OutboxUnusable, SignedTransaction
+from honorarium.chain.outbox import ALL, Outbox, SignedTransaction
 from honorarium.chain.receipts import TxReceipt, reason_of_async, receipts_of
 from honorarium.chain.signing import content_of, fields_of, signed_by
 from honorarium.chain.wire import blocking
@@ -26,6 +26,7 @@ from honorarium.errors import (
     NodeError,
     NodeUnreachable,
     NonceTaken,
+    OutboxUnusable,
     RateLimited,
     TransactionFailed,
 )
@@ -297,7 +298,7 @@ class AsyncSender:
     async def resume(self) -> int:
         """Sends again what an interrupted program signed and the node does not know; how many."""
         latest = await self.node.transaction_count(self.address)
-        return await self._send_again(latest, limit=-1)
+        return await self._send_again(latest, limit=ALL)
 
     # ------------------------------------------------------------------ looking after the outbox
 

@@ -11,7 +11,7 @@ HonorariumError
 └── ChainError          a node or a chain is not what was expected
     ├── NodeUnreachable, NodeError, NodeBehind, RateLimited, ClockNotSettable
     ├── WrongChain, ChainReset, NotOurCode, NoDeployment
-    └── TransactionFailed, NonceTaken, FateUnknown, FeeTooHigh
+    └── TransactionFailed, NonceTaken, FateUnknown, FeeTooHigh, OutboxUnusable
 
 Every error keeps the numbers it speaks of as attributes, in the order of its fields, and its
 message says what was wrong and what to do.
@@ -40,6 +40,7 @@ from honorarium.errors.chain import (
     NodeUnreachable,
     NonceTaken,
     NotOurCode,
+    OutboxUnusable,
     RateLimited,
     TransactionFailed,
     WrongChain,
@@ -181,6 +182,7 @@ __all__ = [
     "NotRated",
     "NothingEarned",
     "NothingToPay",
+    "OutboxUnusable",
     "Panicked",
     "Party",
     "PaymentFailed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from honorarium.errors.base import HonorariumError
@@ -159,6 +160,24 @@ class NonceTaken(ChainError):
             f"transaction 0x{tx_hash.hex()} can never count, because another one of this account "
             f"has its nonce {nonce}: a program with another outbox uses the same key; nothing was "
             "done, so send again; and give all programs of one key the same outbox"
+        )
+
+
+class OutboxUnusable(ChainError):
+    """An outbox cannot be read or written. Nothing was sent.
+
+    `path` is its file, or the address of the database that holds it; None: it is in memory.
+    """
+
+    def __init__(self, path: PurePath | str | None, reason: str) -> None:
+        self.path, self.reason = path, reason
+        advice = (
+            "see to it that the database answers"
+            if isinstance(path, str)
+            else "mend the file's place, or name another folder in HONORARIUM_STATE"
+        )
+        super().__init__(
+            f"the outbox {path or 'in memory'} cannot be used: {reason}; nothing was sent; {advice}"
         )
 
 
