@@ -30,7 +30,7 @@ from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 QUOTE: Final = "honorarium quote 1"
 VOUCHER: Final = "honorarium voucher 1"
 
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     ValueError,
     KeyError,
     TypeError,
@@ -89,8 +89,8 @@ def read_quote(text: str) -> tuple[Quote, Domain]:
             raise ValueError("its session is not the one of its terms, chain and contract")
         signature = bytes.fromhex(found["signature"].removeprefix("0x"))
         return Quote(terms, signature), domain
-    except _UNREADABLE as error:
-        raise DocumentUnreadable("quote", _reason(error)) from None
+    except UNREADABLE as error:
+        raise DocumentUnreadable("quote", reason_of(error)) from None
 
 
 def write_voucher(
@@ -114,8 +114,8 @@ def read_voucher(text: str) -> VoucherDocument:
         )
         entries = tuple(read_entry(entry) for entry in found.get("entries", ()))
         return VoucherDocument(session_id, domain, voucher, entries)
-    except _UNREADABLE as error:
-        raise DocumentUnreadable("voucher", _reason(error)) from None
+    except UNREADABLE as error:
+        raise DocumentUnreadable("voucher", reason_of(error)) from None
 
 
 def _text(kind: str, domain: Domain, session_id: SessionId, rest: Mapping[str, Any]) -> str:
@@ -186,5 +186,6 @@ def _number(given: object) -> int:
     raise ValueError(f"{given!r} is no whole number")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something could not be read, for whoever sent it."""
     return f"it has no {error}" if isinstance(error, KeyError) else str(error)
