@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from honorarium.chain import calls
@@ -19,7 +20,7 @@ from honorarium.chain.gas import Fees
 from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.relay import Relayable
 from honorarium.chain.wire import blocking
-from honorarium.errors import ContractError, SessionNotOpen
+from honorarium.errors import ContractError, SessionNotOpen, TransactionFailed
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash
 from honorarium.money import Amount
 from honorarium.protocol.events import RowSkipped, SessionClosed, Settled
@@ -100,7 +101,8 @@ class AsyncAdvisor(AsyncAccount):
 
     async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """Makes sure that a quote is never opened. Raises SessionExists if it was."""
-        return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
+        data, signing = calls.revoke(terms_of(quote), self.address), self.sign_revocation
+        return await self._act(data, partial(signing, quote), idempotency_key)
 
     async def sign_revocation(self, quote: Agreed) -> Relayable:
         """As `revoke`, for anybody to send."""
@@ -117,20 +119,28 @@ class AsyncAdvisor(AsyncAccount):
 
         Raises StaleVoucher, TooManyUnits, WrongSigner, SessionNotOpen.
         """
-        terms = terms_of(session)
-        receipt = await self._act(calls.settle(terms, voucher), 0, idempotency_key)
-        return await self._earned(terms, receipt)
+        return await self._settle(Settlement(terms_of(session), voucher), idempotency_key)
+
+    async def _settle(self, row: Settlement, idempotency_key: str | None) -> Earned:
+        data = calls.settle(row.terms, row.voucher)
+        receipt = await self._act(data, self._unsigned("settle", data), idempotency_key)
+        return await self._earned(row.terms, receipt)
 
     async def settle_all(
         self, rows: Sequence[Settlement], *, idempotency_key: str | None = None
     ) -> list[Earned | ContractError]:
         """Settles many sessions, 50 per transaction: what each row brought, or why it was skipped,
-        in the order of the rows. A bad row holds nobody up.
+        in the order of the rows. A bad row holds nobody up. At a desk it is one after the other.
         """
         results: list[Earned | ContractError] = []
+        if self.contracts.carrier is not None:
+            for at, row in enumerate(rows):
+                settling = self._settle(row, _part_of(idempotency_key, at))
+                results.append(await _brought(settling))
+            return results
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[start : start + ROWS_AT_ONCE]
-            receipt = await self._act(calls.settle_batch(part), 0, _part_of(idempotency_key, start))
+            part, key = rows[start : start + ROWS_AT_ONCE], _part_of(idempotency_key, start)
+            receipt = await self._send(None, calls.settle_batch(part), 0, key, None)
             results += await self._results([row.terms for row in part], receipt)
         return results
 
@@ -145,9 +155,13 @@ class AsyncAdvisor(AsyncAccount):
 
         Raises TooManyUnits, WrongSigner, SessionNotOpen.
         """
-        terms = terms_of(session)
-        receipt = await self._act(calls.close(terms, voucher), 0, idempotency_key)
-        return await self._earned(terms, receipt)
+        terms, data = terms_of(session), calls.close(terms_of(session), voucher)
+
+        async def signing() -> Relayable:
+            row = await self.sign_closing(terms, voucher)
+            return self._relayable("close", calls.close_for(row))
+
+        return await self._earned(terms, await self._act(data, signing, idempotency_key))
 
     async def sign_closing(
         self, session: Agreed, voucher: SignedVoucher | None = None, *, valid_for: int = HOUR
@@ -172,11 +186,25 @@ class AsyncAdvisor(AsyncAccount):
         in before you send it.
         """
         results: list[Earned | ContractError] = []
+        if self.contracts.carrier is not None:
+            for at, row in enumerate(rows):
+                closing = self._close(row, _part_of(idempotency_key, at))
+                results.append(await _brought(closing))
+            return results
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[start : start + ROWS_AT_ONCE]
-            receipt = await self._act(calls.close_batch(part), 0, _part_of(idempotency_key, start))
+            part, key = rows[start : start + ROWS_AT_ONCE], _part_of(idempotency_key, start)
+            receipt = await self._send(None, calls.close_batch(part), 0, key, None)
             results += await self._results([row.terms for row in part], receipt)
         return results
+
+    async def _close(self, row: ClosingRow, idempotency_key: str | None) -> Earned:
+        """One row, as it was signed, or with this account's own consent."""
+        if not row.advisor_signature:
+            return await self.close(row.terms, row.voucher, idempotency_key=idempotency_key)
+        signed = self._relayable("close", calls.close_for(row))
+        return await self._earned(
+            row.terms, await self.relay(signed, idempotency_key=idempotency_key)
+        )
 
     # ------------------------------------------------------------------ afterwards
 
@@ -184,7 +212,9 @@ class AsyncAdvisor(AsyncAccount):
         self, session: Agreed, answer_hash: Hash, *, idempotency_key: str | None = None
     ) -> TxReceipt:
         """Answers a rating, once. Raises NotRated, AlreadyAnswered."""
-        return await self._act(calls.answer(terms_of(session), answer_hash), 0, idempotency_key)
+        data = calls.answer(terms_of(session), answer_hash)
+        signing = partial(self.sign_answer, session, answer_hash)
+        return await self._act(data, signing, idempotency_key)
 
     async def sign_answer(self, session: Agreed, answer_hash: Hash) -> Relayable:
         """As `answer`, for anybody to send."""
@@ -254,6 +284,18 @@ class Advisor(Account):
     answer = blocking(AsyncAdvisor.answer)
     sign_answer = blocking(AsyncAdvisor.sign_answer)
     rating = blocking(AsyncAdvisor.rating)
+
+
+async def _brought(trying: Awaitable[Earned]) -> Earned | ContractError:
+    """What it brought, or why the contract refused it."""
+    try:
+        return await trying
+    except ContractError as refused:
+        return refused
+    except TransactionFailed as failed:
+        if failed.reason is None:
+            raise
+        return failed.reason
 
 
 def _part_of(idempotency_key: str | None, start: int) -> str | None:

@@ -1,8 +1,9 @@
 """Somebody on a chain: what client and advisor have in common.
 
 An account does everything in one of two ways: it sends the transaction itself, or it signs and lets
-anybody send it (`sign_...` gives a `Relayable`, `relay` sends one). Money comes in as `Money` and
-goes out as `Amount`.
+anybody send it (`sign_...` gives a `Relayable`, `relay` sends one). Where the contracts have a
+`carrier`, a desk, every call takes the second way by itself (`_act` alone decides). Money comes in
+as `Money` and goes out as `Amount`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Final, Literal, Protocol, TypeVar
 
 import rlp
@@ -19,8 +21,9 @@ from honorarium.chain import calls
 from honorarium.chain.contracts import AsyncContracts, Contracts, read_events
 from honorarium.chain.gas import Fees
 from honorarium.chain.receipts import TxReceipt
-from honorarium.chain.relay import NotRelayable, Relayable
+from honorarium.chain.relay import NotRelayable, Relayable, Signing
 from honorarium.chain.send import AsyncSender
+from honorarium.chain.signing import content_of
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, InputError, NodeError, TransactionFailed
 from honorarium.ids import Address, Hash
@@ -47,6 +50,11 @@ E = TypeVar("E", bound=Event)
 Payment = Literal["wallet", "permit", "authorization", "balance"]
 """Where money comes from: the wallet (coin as value, tokens by an approval of exactly the amount),
 the wallet by a signed permit (EIP-2612) or authorization (EIP-3009), or the escrow's balance."""
+
+CARRIED: Final = (
+    "a desk only sends what is signed; pay a token that has EIP-3009 by authorization, or sessions "
+    "from the balance in the escrow; or open it at a node yourself, and tell the desk of it"
+)
 
 
 class OfTerms(Protocol):
@@ -103,10 +111,15 @@ class AsyncAccount:
     ) -> None:
         self.contracts, self.signer = contracts, signer
         self.address: Address = signer.address
-        self.sender: AsyncSender = contracts.sender(signer, fees=fees)
+        self._fees = fees
         # An approval is of exactly one amount, so one payment at a time. Where nothing suspends
         # (see `wire`) the lock is always free.
         self._paying = asyncio.Lock()
+
+    @cached_property
+    def sender(self) -> AsyncSender:
+        """Sends this account's transactions. Raises OutboxUnusable; NotSentHere at a desk."""
+        return self.contracts.sender(self.signer, fees=self._fees)
 
     # ------------------------------------------------------------------ money
 
@@ -123,26 +136,29 @@ class AsyncAccount:
         amount: Money,
         token: Address | None = None,
         *,
-        pay: Payment = "wallet",
+        pay: Payment | None = None,
         idempotency_key: str | None = None,
     ) -> TxReceipt:
         """Fills this account's balance in the escrow, to open sessions from.
 
+        `pay` None: from the wallet; by authorization at a desk.
+
         Raises AmountNotReceived, PaymentNotPossible, and what the token refuses.
         """
         given = await self._amount(amount, token)
+        pay = self._way(pay, given.token)
         if pay == "balance":
             raise PaymentNotPossible(pay, str(given.token), "a balance is filled from a wallet")
         content = meant("deposit", given.token.address, given.base_units)
         if (done := await self._followed(idempotency_key, content)) is not None:
             return done
         if pay == "authorization":
-            signed = await self.sign_deposit(given, given.token.address)
-            return await self._act(signed.data, 0, idempotency_key, content)
+            signing = partial(self.sign_deposit, given, given.token.address)
+            return await self._hand_over(signing, idempotency_key, content)
         data = calls.deposit(given.token.address, self.address, given.base_units)
         async with self._paying:
             value = await self._pay(given, self.contracts.escrow.contract, pay)
-            return await self._act(data, value, idempotency_key, content)
+            return await self._send(None, data, value, idempotency_key, content)
 
     async def sign_deposit(
         self, amount: Money, token: Address | None = None, *, valid_for: int = HOUR
@@ -176,7 +192,8 @@ class AsyncAccount:
         if receipt is None:
             paid = await self._owed(where, wanted)
             data = calls.withdraw(where, paid.base_units, target)
-            receipt = await self._act(data, 0, idempotency_key, content)
+            signing = partial(self.sign_withdrawal, where, paid, target)
+            receipt = await self._act(data, signing, idempotency_key, content)
         gone = self._event(receipt, Withdrawn)
         return (await self.contracts.token(where)).amount(gone.amount)
 
@@ -214,12 +231,19 @@ class AsyncAccount:
                 f"it is for 0x{signed.to.hex()}, and the contracts here are "
                 f"{', '.join('0x' + each.hex() for each in known)}; send it on its own chain",
             )
-        signed.must_not_act_for(self.address)
-        return await self.sender.transact(signed.to, signed.data, idempotency_key=idempotency_key)
+        if self.contracts.carrier is None:
+            signed.must_not_act_for(self.address)
+
+        async def as_it_is() -> Relayable:
+            return signed
+
+        content = content_of(signed.to, signed.data, 0)
+        return await self._hand_over(as_it_is, idempotency_key, content)
 
     async def finalize(self, session: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """Ends a session whose grace is over. Raises GraceRunning, NotClosing, SessionNotOpen."""
-        return await self._act(calls.finalize(terms_of(session)), 0, idempotency_key)
+        data = calls.finalize(terms_of(session))
+        return await self._act(data, self._unsigned("finalize", data), idempotency_key)
 
     # ------------------------------------------------------------------ within
 
@@ -237,18 +261,62 @@ class AsyncAccount:
         return await self._amount(amount, token)
 
     async def _act(
-        self, data: bytes, value: int, idempotency_key: str | None, content: bytes | None = None
+        self,
+        data: bytes,
+        signing: Signing,
+        idempotency_key: str | None,
+        content: bytes | None = None,
     ) -> TxReceipt:
-        escrow = self.contracts.escrow.contract
+        """Does it by this account's own call of the escrow, or where a carrier sends, by what
+        `signing` gives.
+        """
+        if self.contracts.carrier is None:
+            return await self._send(None, data, 0, idempotency_key, content)
+        if content is None:  # of the call, which is the same on every attempt
+            content = content_of(self.contracts.escrow.contract, data, 0)
+        return await self._hand_over(signing, idempotency_key, content)
+
+    async def _hand_over(
+        self, signing: Signing, idempotency_key: str | None, content: bytes
+    ) -> TxReceipt:
+        """Does it by what is signed, whoever sends it."""
+        if (carrier := self.contracts.carrier) is not None:
+            return await carrier.carry(self.address, signing, idempotency_key, content)
+        signed = await signing()
+        return await self._send(signed.to, signed.data, 0, idempotency_key, content)
+
+    async def _send(
+        self,
+        to: Address | None,
+        data: bytes,
+        value: int,
+        idempotency_key: str | None,
+        content: bytes | None,
+    ) -> TxReceipt:
+        """Sends a transaction of this account; `to` None: to the escrow."""
         return await self.sender.transact(
-            escrow, data, value, idempotency_key=idempotency_key, content=content
+            to or self.contracts.escrow.contract,
+            data,
+            value,
+            idempotency_key=idempotency_key,
+            content=content,
         )
 
     async def _followed(self, idempotency_key: str | None, content: Hash) -> TxReceipt | None:
         """What was begun under this key is brought to its end; None if nothing was."""
         if idempotency_key is None:
             return None
+        if (carrier := self.contracts.carrier) is not None:
+            return await carrier.carried(self.address, idempotency_key, content)
         return await self.sender.followed(idempotency_key, content)
+
+    def _way(self, pay: Payment | None, token: Token) -> Payment:
+        """How it is paid if nobody said. Raises PaymentNotPossible for what no carrier can do."""
+        if self.contracts.carrier is None:
+            return pay or "wallet"
+        if pay in ("wallet", "permit") or (pay is None and token.is_coin):
+            raise PaymentNotPossible(pay or "authorization", str(token), CARRIED)
+        return pay or "authorization"
 
     def _event(self, receipt: TxReceipt, kind: type[E]) -> E:
         """The escrow's one event of this kind. Raises NodeError if the node left it out."""
@@ -264,6 +332,14 @@ class AsyncAccount:
     async def _sign(self, message: Message, domain: Domain | None = None) -> bytes:
         where = domain or self.contracts.escrow
         return await self._aside(lambda: sign_message(self.signer, message, where))
+
+    def _unsigned(self, action: str, data: bytes) -> Signing:
+        """For what anybody may do: nobody has to sign it."""
+
+        async def as_it_is() -> Relayable:
+            return self._relayable(action, data)
+
+        return as_it_is
 
     def _relayable(self, action: str, data: bytes, to: Address | None = None) -> Relayable:
         return Relayable(action, to or self.contracts.escrow.contract, data)

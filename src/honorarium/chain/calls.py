@@ -178,7 +178,7 @@ def top_up_from_balance(terms: Terms, new_deposit: int, signature: bytes = b"") 
     return encode_call("SessionEscrow", "topUpFromBalance", terms, new_deposit, signature)
 
 
-def settle(terms: Terms, voucher: SignedVoucher) -> bytes:
+def settle(terms: Terms, voucher: SignedVoucher | None) -> bytes:
     """Credits what a voucher proves; the session goes on. Anyone may send it."""
     return encode_call("SessionEscrow", "settle", Settlement(terms, voucher))
 

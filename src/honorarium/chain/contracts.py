@@ -23,6 +23,7 @@ from honorarium.chain.logs import LogRecord, decode, read_log
 from honorarium.chain.node import AsyncNode, Node, Query, to_hex
 from honorarium.chain.outbox import Outbox
 from honorarium.chain.receipts import TxReceipt
+from honorarium.chain.relay import Carrier
 from honorarium.chain.send import AsyncSender, Sender
 from honorarium.chain.wire import blocking, drive
 from honorarium.errors import ContractError, InputError, NodeError, TokenWithoutCode
@@ -30,6 +31,7 @@ from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.money import COIN, Amount, Token
 from honorarium.protocol.events import Event
 from honorarium.protocol.signer import Signer
+from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BlockNumber, UnixTime
 
@@ -67,6 +69,8 @@ class AsyncContracts:
             manifest.address("TestUSD") if "TestUSD" in manifest.contracts else None
         )
         self.state = state or state_folder()
+        self.carrier: Carrier | None = None
+        """Who sends what accounts sign; None: each account sends for itself."""
         self._outboxes: dict[Address, Outbox] = {}
         self._opening = threading.Lock()
         self._tokens: dict[Address, Token] = {}
@@ -185,6 +189,10 @@ class AsyncContracts:
         if known.is_coin:
             return known.amount(await self.node.balance(account))
         return known.amount(await self.node.read(calls.token_balance(token, account)))
+
+    async def acknowledger(self, terms: Terms) -> Address | None:
+        """Who acknowledges this session's vouchers in the advisor's place; None: nobody does."""
+        return None
 
     async def session(self, session_id: SessionId) -> calls.Session:
         """A session as the escrow holds it; status NONE if it never opened."""
@@ -341,6 +349,7 @@ class Contracts:
     wallet = blocking(AsyncContracts.wallet)
     session = blocking(AsyncContracts.session)
     rating = blocking(AsyncContracts.rating)
+    acknowledger = blocking(AsyncContracts.acknowledger)
     token_domain = blocking(AsyncContracts.token_domain)
     history = blocking(AsyncContracts.history)
     account_history = blocking(AsyncContracts.account_history)

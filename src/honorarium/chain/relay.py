@@ -7,12 +7,13 @@ take the sender for the party. So nothing is relayed that could act for the rela
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from honorarium.chain.abi import decode_call
 from honorarium.chain.node import from_hex, to_hex
+from honorarium.chain.receipts import TxReceipt
 from honorarium.errors import HonorariumError, InputError
 from honorarium.ids import Address
 from honorarium.protocol.terms import Terms
@@ -92,6 +93,29 @@ class Relayable:
                 f"it needs a signature of 0x{relayer.hex()} and has none, so it would be you who "
                 "agrees, by sending it; if you do, call the method yourself",
             )
+
+
+Signing = Callable[[], Awaitable[Relayable]]
+"""How something is signed, should it come to that."""
+
+
+class Carrier(Protocol):
+    """Sends what accounts sign, and pays the gas: a desk."""
+
+    async def carry(
+        self, account: Address, signing: Signing, idempotency_key: str | None, content: bytes
+    ) -> TxReceipt:
+        """Has it signed and sent, and waits until it counts.
+
+        With an `idempotency_key` that `account` used before for the same `content`, what was signed
+        then is followed. Raises IdempotencyKeyReused, what the contract refuses, and what asking
+        the carrier raises.
+        """
+
+    async def carried(
+        self, account: Address, idempotency_key: str, content: bytes
+    ) -> TxReceipt | None:
+        """What was signed under this key is brought to its end; None if nothing was."""
 
 
 def _terms(packed: Any) -> Terms:

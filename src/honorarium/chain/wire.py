@@ -74,14 +74,14 @@ class BlockingWire:
     async def ask(self, method: str, params: Sequence[Any]) -> Any:
         try:
             return self._provider.make_request(RPCEndpoint(method), list(params))
-        except _UNUSABLE as error:
-            raise _silence(error) from None
+        except UNUSABLE as error:
+            raise silence_of(error) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
             return self._provider.make_batch_request(_endpoints(asked))
-        except _UNUSABLE as error:
-            raise _silence(error) from None
+        except UNUSABLE as error:
+            raise silence_of(error) from None
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -109,14 +109,14 @@ class AsyncioWire:
     async def ask(self, method: str, params: Sequence[Any]) -> Any:
         try:
             return await self._provider.make_request(RPCEndpoint(method), list(params))
-        except _UNUSABLE as error:
-            raise _silence(error) from None
+        except UNUSABLE as error:
+            raise silence_of(error) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
             return await self._provider.make_batch_request(_endpoints(asked))
-        except _UNUSABLE as error:
-            raise _silence(error) from None
+        except UNUSABLE as error:
+            raise silence_of(error) from None
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -178,7 +178,7 @@ def blocking(
 
 # Errors of the libraries quote the node's whole address, and with it an access key: they are not
 # shown along.
-_UNUSABLE = (
+UNUSABLE = (
     requests.RequestException,
     aiohttp.ClientError,
     TimeoutError,
@@ -196,7 +196,7 @@ def _endpoints(asked: Asked) -> list[tuple[RPCEndpoint, Any]]:
     return [(RPCEndpoint(method), list(params)) for method, params in asked]
 
 
-def _silence(error: Exception) -> Silence:
+def silence_of(error: Exception) -> Silence:
     if isinstance(error, requests.Timeout | TimeoutError | aiohttp.ServerTimeoutError):
         return Silence("it did not answer in time")
     if isinstance(error, requests.HTTPError) and error.response is not None:

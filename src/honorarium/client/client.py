@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from honorarium.chain import calls
@@ -95,15 +96,16 @@ class AsyncClient(AsyncAccount):
         quote: Quote,
         deposit: Money | None = None,
         *,
-        pay: Payment = "wallet",
+        pay: Payment | None = None,
         idempotency_key: str | None = None,
     ) -> OpenSession:
         """Opens a session of this quote and funds it. Again with the same quote: the same session.
 
         `deposit` None: the fee for all units of the tariff, or the smallest deposit if the tariff
-        has no cap. Paid by approval from the wallet, tokens are approved on the way, for exactly
-        the deposit, and only if terms and payer are such that it would open; if the contract then
-        refuses all the same, the approval stays.
+        has no cap. `pay` None: from the wallet; by authorization at a desk. Paid by approval from
+        the wallet, tokens are approved on the way, for exactly the deposit, and only if terms and
+        payer are such that it would open; if the contract then refuses all the same, the approval
+        stays.
 
         Raises WrongSignature for a quote that the advisor's key did not sign, WrongMeterKey for one
         that names another meter key than this client's, and whatever the contract refuses, with its
@@ -120,7 +122,7 @@ class AsyncClient(AsyncAccount):
         deposit: Money | None = None,
         *,
         client_signature: bytes = b"",
-        pay: Payment = "wallet",
+        pay: Payment | None = None,
         idempotency_key: str | None = None,
     ) -> SessionId:
         """Opens a session as its payer, for oneself or for a client who signed its terms too.
@@ -136,21 +138,22 @@ class AsyncClient(AsyncAccount):
         if held is not Status.NONE:
             raise SessionExists(session_id)
         amount = await self._deposit(terms, deposit)
+        pay = self._way(pay, amount.token)
         key = idempotency_key or f"open:{session_id.hex()}"
         content = meant("open", session_id, amount.base_units)
         if await self._followed(key, content) is not None:
             return session_id
         await self._must_open(terms, amount, client_signature)
         if pay in ("authorization", "balance"):
-            signed = await self.sign_opening(
-                quote, amount, client_signature=client_signature, pay=pay
+            signing = partial(
+                self.sign_opening, quote, amount, client_signature=client_signature, pay=pay
             )
-            await self._act(signed.data, 0, key, content)
+            await self._hand_over(signing, key, content)
             return session_id
         data = calls.open(terms, amount.base_units, quote.signature, client_signature)
         async with self._paying:
             value = await self._pay(amount, escrow.contract, pay)
-            await self._act(data, value, key, content)
+            await self._send(None, data, value, key, content)
         return session_id
 
     async def sign_opening(
@@ -214,12 +217,14 @@ class AsyncClient(AsyncAccount):
             path=path,
             patience=self._patience,
             increment=self._increment,
+            acknowledged_by=await self.contracts.acknowledger(terms),
         )
         return OpenSession(session_id, terms, held.opened_at, meter)
 
     async def revoke(self, quote: Agreed, *, idempotency_key: str | None = None) -> TxReceipt:
         """As the payer: makes sure that a quote is never opened. Raises SessionExists if it was."""
-        return await self._act(calls.revoke(terms_of(quote), self.address), 0, idempotency_key)
+        data, signing = calls.revoke(terms_of(quote), self.address), self.sign_revocation
+        return await self._act(data, partial(signing, quote), idempotency_key)
 
     async def sign_revocation(self, quote: Agreed) -> Relayable:
         """As `revoke`, for anybody to send."""
@@ -234,38 +239,48 @@ class AsyncClient(AsyncAccount):
         session: Agreed,
         deposit: Money,
         *,
-        pay: Payment = "wallet",
+        pay: Payment | None = None,
         idempotency_key: str | None = None,
     ) -> Amount:
         """Raises the whole deposit to `deposit`; the session's meter goes on that far.
 
+        `pay` None: from the wallet; by authorization at a desk.
         Raises DepositNotRaised, AlreadyClosing, SessionNotOpen.
         """
         terms, session_id = terms_of(session), terms_of(session).session_id(self.contracts.escrow)
         raised = (await self.contracts.token(terms.token)).amount(deposit)
+        pay = self._way(pay, raised.token)
         content = meant("top up", session_id, raised.base_units)
         if await self._followed(idempotency_key, content) is None:
-            async with self._paying:
-                data, value = await self._topping_up(terms, session_id, raised, pay)
-                await self._act(data, value, idempotency_key, content)
+            await self._top_up(terms, session_id, raised, pay, idempotency_key, content)
         if isinstance(session, OpenSession):
             session.meter.deposit = raised.base_units
         return raised
 
-    async def _topping_up(
-        self, terms: Terms, session_id: SessionId, raised: Amount, pay: Payment
-    ) -> tuple[bytes, int]:
-        """The call, and the coin to send along (wei)."""
+    async def _top_up(
+        self,
+        terms: Terms,
+        session_id: SessionId,
+        raised: Amount,
+        pay: Payment,
+        idempotency_key: str | None,
+        content: Hash,
+    ) -> None:
         held = await self.contracts.session(session_id)
         if held.status not in (Status.OPEN, Status.CLOSING):
             raise SessionNotOpen(session_id)
+        signing = partial(self.sign_top_up, terms, raised, pay=pay)
         if pay == "balance":
-            return calls.top_up_from_balance(terms, raised.base_units), 0
-        if pay == "authorization":
-            return (await self.sign_top_up(terms, raised, pay=pay)).data, 0
-        added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
-        value = await self._pay(added, self.contracts.escrow.contract, pay)
-        return calls.top_up(terms, raised.base_units), value
+            data = calls.top_up_from_balance(terms, raised.base_units)
+            await self._act(data, signing, idempotency_key, content)
+        elif pay == "authorization":
+            await self._hand_over(signing, idempotency_key, content)
+        else:
+            async with self._paying:
+                added = Amount(BaseUnits(max(0, raised.base_units - held.deposit)), raised.token)
+                value = await self._pay(added, self.contracts.escrow.contract, pay)
+                data = calls.top_up(terms, raised.base_units)
+                await self._send(None, data, value, idempotency_key, content)
 
     async def sign_top_up(
         self,
@@ -301,8 +316,8 @@ class AsyncClient(AsyncAccount):
         comes back. Raises AlreadyClosing, SessionNotOpen.
         """
         terms = terms_of(session)
-        data = calls.request_close(terms, self.address)
-        receipt = await self._act(data, 0, idempotency_key)
+        data, signing = calls.request_close(terms, self.address), self.sign_leaving
+        receipt = await self._act(data, partial(signing, terms), idempotency_key)
         grace_ends = self._event(receipt, CloseRequested).grace_ends
         if isinstance(session, OpenSession):
             session.meter.leave(UnixTime(grace_ends - terms.close_grace))
@@ -322,27 +337,30 @@ class AsyncClient(AsyncAccount):
         amount: Money,
         *,
         memo: Hash = ZERO_HASH,
-        pay: Payment = "wallet",
+        pay: Payment | None = None,
         idempotency_key: str | None = None,
     ) -> Amount:
-        """Gives the session's advisor `amount` of its token, all of it to them, at any time."""
+        """Gives the session's advisor `amount` of its token, all of it to them, at any time.
+
+        `pay` None: from the wallet; by authorization at a desk.
+        """
         terms, jar = terms_of(session), self.contracts.tip_jar
         given = (await self.contracts.token(terms.token)).amount(amount)
+        pay = self._way(pay, given.token)
         if pay == "balance":
             raise PaymentNotPossible(pay, str(given.token), "tips come from the wallet")
         session_id = terms.session_id(self.contracts.escrow)
         content = meant("tip", session_id, given.base_units, memo)
         if await self._followed(idempotency_key, content) is not None:
             return given
+        if pay == "authorization":
+            signing = partial(self.sign_tip, terms, given, memo=memo)
+            await self._hand_over(signing, idempotency_key, content)
+            return given
         async with self._paying:
-            if pay == "authorization":
-                data, value = (await self.sign_tip(terms, given, memo=memo)).data, 0
-            else:
-                value = await self._pay(given, jar, pay)
-                data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
-            await self.sender.transact(
-                jar, data, value, idempotency_key=idempotency_key, content=content
-            )
+            value = await self._pay(given, jar, pay)
+            data = calls.tip(terms.advisor, session_id, terms.token, given.base_units, memo)
+            await self._send(jar, data, value, idempotency_key, content)
         return given
 
     async def sign_tip(
@@ -388,7 +406,8 @@ class AsyncClient(AsyncAccount):
         Raises ScoreOutOfRange, SessionNotClosed, NothingEarned, AlreadyRated, RatingWindowOver.
         """
         data = calls.rate(terms_of(session), score, comment_hash)
-        return await self._act(data, 0, idempotency_key)
+        signing = partial(self.sign_rating, session, score, comment_hash)
+        return await self._act(data, signing, idempotency_key)
 
     async def sign_rating(
         self, session: Agreed, score: int, comment_hash: Hash = ZERO_HASH

@@ -35,7 +35,7 @@ from honorarium.protocol.keys import Key
 from honorarium.protocol.limits import PATIENCE, usable_deposit, usable_setting
 from honorarium.protocol.messages import Voucher
 from honorarium.protocol.moments import Clock, ClockWentBack, moment
-from honorarium.protocol.records import read_session
+from honorarium.protocol.records import read_bytes, read_session
 from honorarium.protocol.signed import SignedAcknowledgement, SignedVoucher
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
@@ -75,7 +75,8 @@ class Meter:
     (the higher deposit counts). `patience` is how many seconds an advisor may be silent; None asks
     for no countersignatures, and then `tick` signs all that is due. `increment` is how many units
     `tick` signs at most beyond what is acknowledged: 1, or more where units are so short that a
-    voucher and its answer need longer.
+    voucher and its answer need longer. `acknowledged_by` is the desk that the advisor named to
+    acknowledge in their place; None: the advisor's own key does.
 
     Not for several threads at once.
     """
@@ -91,6 +92,7 @@ class Meter:
         path: Path | str | None = None,
         patience: int | None = PATIENCE,
         increment: int = 1,
+        acknowledged_by: Address | None = None,
     ) -> None:
         """Raises WrongMeterKey, DepositNotUsable, SettingNotUsable.
 
@@ -101,6 +103,7 @@ class Meter:
         self.terms, self.clock, self._key = terms, clock, key
         self.patience = None if patience is None else usable_setting("patience", patience)
         self.increment = usable_setting("increment", increment)
+        self.acknowledged_by = acknowledged_by
         self._tally = Tally(terms, domain)
         self._tally.keep({"deposit": deposit})
         self._shown = 0  # entries that a tick gave out
@@ -119,6 +122,8 @@ class Meter:
                 found = header(file.records[0] if file.records else {})
                 terms, domain = read_session(found)
                 patience, increment = found["patience"], found["increment"]
+                desk = found.get("acknowledgedBy")
+                acknowledged_by = None if desk is None else Address(read_bytes(desk, 20))
             meter = cls(
                 terms,
                 domain,
@@ -127,6 +132,7 @@ class Meter:
                 clock=clock,
                 patience=patience,
                 increment=increment,
+                acknowledged_by=acknowledged_by,
             )
         except BaseException:
             file.release()
@@ -285,17 +291,17 @@ class Meter:
         return Tick(voucher, (), self.journal.entries[after:until], after)
 
     def acknowledge(self, accepted: SignedAcknowledgement) -> None:
-        """Takes the advisor's countersignature of a reading. The same one again does nothing.
+        """Takes the countersignature of a reading. The same one again does nothing.
 
         Raises OtherReading if it is not of one that waits for it, WrongSignature and BadSignature
-        if the advisor's key did not sign it for this session, contract and chain.
+        if whoever acknowledges did not sign it for this session, contract and chain.
         """
         given = (accepted.units, accepted.journal)
         last, signed = self._tally.accepted, self._tally.signed
         waits = any((one.units, one.journal) == given for one in self._tally.waiting)
         if not waits and (given != (last.units, last.journal) or not last.units):
             raise OtherReading(signed.units, signed.journal, *given)
-        accepted.verify(self.terms, self._tally.domain)
+        accepted.verify(self.terms, self._tally.domain, self.acknowledged_by)
         if waits:
             self._tally.keep_acknowledgement(accepted)
 
@@ -405,7 +411,9 @@ class Meter:
         return SignedVoucher.sign(voucher, self._key, self._tally.domain)
 
     def _attach(self, file: RecordFile) -> None:
-        options = {"patience": self.patience, "increment": self.increment}
+        options: dict[str, object] = {"patience": self.patience, "increment": self.increment}
+        if self.acknowledged_by is not None:
+            options["acknowledgedBy"] = "0x" + self.acknowledged_by.hex()
         self._tally.attach(file, options)
         # What a tick gave out before a crash may not have arrived: the next one gives it again.
         self._shown = self._tally.accepted.entries

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from honorarium.errors import WrongSignature
-from honorarium.ids import Hash, SessionId
+from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import Key, Signature, recover
 from honorarium.protocol.messages import Acknowledgement, Voucher
 from honorarium.protocol.terms import Terms
@@ -63,23 +63,27 @@ class SignedVoucher:
 
 @dataclass(frozen=True, slots=True)
 class SignedAcknowledgement:
-    """A reading that the advisor accepted, with the advisor's signature."""
+    """A reading that the advisor accepted, with the signature of the advisor, or of the desk that
+    the advisor named to acknowledge in their place.
+    """
 
     units: int
     journal: Hash
     signature: Signature
 
     @classmethod
-    def sign(cls, accepted: Acknowledgement, advisor: Key, domain: Domain) -> SignedAcknowledgement:
-        """The advisor's countersignature."""
-        return cls(accepted.units, accepted.journal, advisor.sign(accepted.digest(domain)))
+    def sign(cls, accepted: Acknowledgement, key: Key, domain: Domain) -> SignedAcknowledgement:
+        """The countersignature, with the advisor's key or their desk's."""
+        return cls(accepted.units, accepted.journal, key.sign(accepted.digest(domain)))
 
-    def verify(self, terms: Terms, domain: Domain) -> None:
-        """Raises WrongSignature unless the terms' advisor accepted this reading for this escrow.
+    def verify(self, terms: Terms, domain: Domain, signer: Address | None = None) -> None:
+        """Raises WrongSignature unless `signer` accepted this reading for this escrow; None: the
+        terms' advisor.
 
         Raises BadSignature for one that is nobody's, FieldNotUsable for a reading without room.
         """
-        acknowledgement_verifier(terms, domain).verify(self.units, self.journal, self.signature)
+        verifier = acknowledgement_verifier(terms, domain, signer)
+        verifier.verify(self.units, self.journal, self.signature)
 
 
 # As many sessions as run at once on one service; what falls out is computed again.
@@ -90,6 +94,9 @@ def voucher_verifier(terms: Terms, domain: Domain) -> Verifier:
 
 
 @lru_cache(maxsize=4096)
-def acknowledgement_verifier(terms: Terms, domain: Domain) -> Verifier:
-    """Checks what the terms' advisor signs."""
-    return Verifier("Acknowledgement", terms.session_id(domain), terms.advisor, domain)
+def acknowledgement_verifier(
+    terms: Terms, domain: Domain, signer: Address | None = None
+) -> Verifier:
+    """Checks what the terms' advisor signs, or `signer` in their place."""
+    who = terms.advisor if signer is None else signer
+    return Verifier("Acknowledgement", terms.session_id(domain), who, domain)
