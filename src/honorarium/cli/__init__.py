@@ -24,6 +24,7 @@ from honorarium.cli.meter import meter
 from honorarium.cli.opinions import answer, rate, tip
 from honorarium.cli.quotes import quote, revoke, tariff
 from honorarium.cli.replay import replay
+from honorarium.cli.serve import desk, serve
 from honorarium.cli.sessions import close, finalize, leave, open_session, settle, topup
 from honorarium.errors import FateUnknown, HonorariumError
 from honorarium.errors.chain import shown_url
@@ -47,6 +48,7 @@ _PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Afterwards": (tip, rate, answer, session, history),
     "Money": (balance, deposit, withdraw),
     "Many sessions": (replay, audit),
+    "A desk": (serve,),
 }
 
 for panel, commands in _PANELS.items():
@@ -55,6 +57,8 @@ for panel, commands in _PANELS.items():
         app.command(name, rich_help_panel=panel)(command)
     if panel == "A chain":
         app.add_typer(account, name="account", rich_help_panel=panel)
+    if panel == "A desk":
+        app.add_typer(desk, name="desk", rich_help_panel=panel)
 
 
 def _show_version(asked: bool) -> None:

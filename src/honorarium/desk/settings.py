@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +17,6 @@ from pydantic_settings import (
 )
 
 PREFIX = "HONORARIUM_DESK_"
-FILE_VARIABLE = "HONORARIUM_DESK_FILE"
 
 
 class Settings(BaseSettings):
@@ -41,13 +40,6 @@ class Settings(BaseSettings):
         "Wallets sign in to this address.",
     )
     name: str = Field("Honorarium desk", max_length=80, description="What it calls itself.")
-    key: SecretStr | None = Field(
-        None, description="The relayer's key, 0x and 64 hex digits; or use `keystore`."
-    )
-    keystore: Path | None = Field(None, description="The relayer's keystore (EIP-2335 or geth's).")
-    keystore_password_file: Path | None = Field(
-        None, description="A file with the keystore's password."
-    )
     confirmations: int = Field(
         1, ge=0, description="So many blocks follow before what a block says is final."
     )
@@ -65,7 +57,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment, then the file that HONORARIUM_DESK_FILE names."""
+        """Flags, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property

@@ -21,6 +21,9 @@ CLOSING: Final = "closing"
 CLOSED: Final = "closed"
 REVOKED: Final = "revoked"
 
+ERASED: Final = ""
+"""The document of a session whose client or payer was forgotten."""
+
 _POSITIONS: Final = 0x686F6E70
 
 
@@ -113,7 +116,7 @@ def reading_rows(connection: Connection, session_ids: Iterable[bytes]) -> list[R
             readings.c.signature,
         )
         .join(readings, readings.c.session_id == sessions.c.session_id)
-        .where(sessions.c.session_id.in_(list(session_ids)))
+        .where(sessions.c.session_id.in_(list(session_ids)), sessions.c.document != ERASED)
     )
     return list(connection.execute(query).mappings())
 

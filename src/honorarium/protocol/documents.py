@@ -64,27 +64,15 @@ class VoucherDocument:
 
 def write_quote(quote: Quote, domain: Domain) -> str:
     """The quote as the text of a file."""
-    terms = quote.terms.message()
-    tariff = {
-        name: str(value) if name in ("connectFee", "unitPrice", "stepPrice") else value
-        for name, value in terms["tariff"].items()
-    }
-    return _text(
-        QUOTE,
-        domain,
-        quote.session_id(domain),
-        {
-            "terms": {**terms, "tariff": tariff, "salt": str(terms["salt"])},
-            "signature": "0x" + quote.signature.hex(),
-        },
-    )
+    rest = {"terms": terms_record(quote.terms), "signature": "0x" + quote.signature.hex()}
+    return _text(QUOTE, domain, quote.session_id(domain), rest)
 
 
 def read_quote(text: str) -> tuple[Quote, Domain]:
     """What `write_quote` wrote. Raises DocumentUnreadable; `Quote.verify` checks who signed."""
     try:
         found, domain, session_id = _parsed(QUOTE, text)
-        terms = _terms(found["terms"])
+        terms = read_terms(found["terms"])
         if terms.session_id(domain) != session_id:
             raise ValueError("its session is not the one of its terms, chain and contract")
         signature = bytes.fromhex(found["signature"].removeprefix("0x"))
@@ -147,23 +135,47 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _terms(found: Mapping[str, Any]) -> Terms:
-    tariff = found["tariff"]
+def tariff_record(tariff: Tariff) -> dict[str, Any]:
+    """The tariff as an object of JSON."""
+    return {
+        "connectFee": str(tariff.connect_fee),
+        "unitPrice": str(tariff.unit_price),
+        "unitSeconds": tariff.unit_seconds,
+        "includedUnits": tariff.included_units,
+        "stepUnits": tariff.step_units,
+        "stepPrice": str(tariff.step_price),
+        "maxUnits": tariff.max_units,
+    }
+
+
+def read_tariff(found: Mapping[str, Any]) -> Tariff:
+    """What `tariff_record` wrote. Raises one of UNREADABLE."""
+    return Tariff(
+        connect_fee=BaseUnits(_number(found["connectFee"])),
+        unit_price=BaseUnits(_number(found["unitPrice"])),
+        unit_seconds=Seconds(_number(found["unitSeconds"])),
+        included_units=_number(found["includedUnits"]),
+        step_units=_number(found["stepUnits"]),
+        step_price=BaseUnits(_number(found["stepPrice"])),
+        max_units=_number(found["maxUnits"]),
+    )
+
+
+def terms_record(terms: Terms) -> dict[str, Any]:
+    """The terms as an object of JSON."""
+    message = terms.message()
+    return {**message, "tariff": tariff_record(terms.tariff), "salt": str(message["salt"])}
+
+
+def read_terms(found: Mapping[str, Any]) -> Terms:
+    """What `terms_record` wrote. Raises one of UNREADABLE."""
     return Terms(
         client=_account(found["client"]),
         payer=_account(found["payer"]),
         advisor=_account(found["advisor"]),
         meter_key=_account(found["meterKey"]),
         token=_account(found["token"]),
-        tariff=Tariff(
-            connect_fee=BaseUnits(_number(tariff["connectFee"])),
-            unit_price=BaseUnits(_number(tariff["unitPrice"])),
-            unit_seconds=Seconds(_number(tariff["unitSeconds"])),
-            included_units=_number(tariff["includedUnits"]),
-            step_units=_number(tariff["stepUnits"]),
-            step_price=BaseUnits(_number(tariff["stepPrice"])),
-            max_units=_number(tariff["maxUnits"]),
-        ),
+        tariff=read_tariff(found["tariff"]),
         fee_bps=Bps(_number(found["feeBps"])),
         fee_recipient=_account(found["feeRecipient"]),
         open_before=UnixTime(_number(found["openBefore"])),
