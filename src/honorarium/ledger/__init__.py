@@ -1,5 +1,15 @@
 """The desk's durable store: vouchers, journals and what the desk has to do, on SQL databases."""
 
+# Their tables belong to every ledger.
+from honorarium.ledger import (  # noqa: F401
+    accounts,
+    advisors,
+    answers,
+    asks,
+    events,
+    outbox,
+    spending,
+)
 from honorarium.ledger.engine import Ledger, LedgerTooNew, LedgerUnusable
 
 __all__ = ["Ledger", "LedgerTooNew", "LedgerUnusable"]

@@ -1,0 +1,256 @@
+"""Advisors of the desk: who they are, whether they are there, what they charge."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping
+
+from honorarium.desk.sign_in import Message, NotAllowed, SignInRefused, SignIns
+from honorarium.errors import ContractError, FieldNotUsable, InputError
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address
+from honorarium.ledger import accounts, advisors
+from honorarium.ledger.accounts import SignedIn
+from honorarium.protocol.refusal import refusal
+from honorarium.protocol.tariff import Tariff
+from honorarium.protocol.terms import LONGEST_QUOTE, Terms
+from honorarium.units import MAX_AMOUNT, BaseUnits, Bps, Seconds, UnixTime
+
+MOST_TARIFFS: Final = 100
+
+_SOMEBODY: Final = Address(b"\x01" * 20)
+_SOMEBODY_ELSE: Final = Address(b"\x02" * 20)
+
+
+class AdvisorNotKnown(InputError):
+    """An account that never enrolled at this desk."""
+
+    def __init__(self, advisor: bytes) -> None:
+        self.advisor = advisor
+        super().__init__(
+            f"0x{advisor.hex()} is no advisor of this desk; compare the address, or have them "
+            "enrol (PUT /v1/advisors/{address})"
+        )
+
+
+class TariffNotKnown(InputError):
+    """A tariff that the advisor does not have."""
+
+    def __init__(self, advisor: bytes, name: str) -> None:
+        self.advisor, self.name = advisor, name
+        super().__init__(
+            f"0x{advisor.hex()} has no tariff {name!r}; GET /v1/advisors/0x{advisor.hex()} "
+            "lists them"
+        )
+
+
+class TooManyTariffs(InputError):
+    """More tariffs than an advisor needs."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"an advisor has {most} tariffs at most; remove one first")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an advisor offers under one name. `holds`: so many seconds a quote of it holds."""
+
+    token: Address
+    tariff: Tariff
+    fee_bps: Bps
+    fee_recipient: Address
+    close_grace: Seconds
+    holds: Seconds
+
+    def terms(
+        self,
+        advisor: Address,
+        client: Address,
+        payer: Address,
+        meter_key: Address,
+        *,
+        now: int,
+        context: bytes,
+        salt: int,
+    ) -> Terms:
+        """The terms for one client."""
+        return Terms(
+            client=client,
+            payer=payer,
+            advisor=advisor,
+            meter_key=meter_key,
+            token=self.token,
+            tariff=self.tariff,
+            fee_bps=self.fee_bps,
+            fee_recipient=self.fee_recipient,
+            open_before=UnixTime(now + self.holds),
+            close_grace=self.close_grace,
+            context=ZERO_HASH if not context else type(ZERO_HASH)(context),
+            salt=salt,
+        )
+
+    def must_make_sense(self, advisor: Address, escrow: Address) -> None:
+        """Raises what the contract would refuse to open, whoever the client is."""
+        if not 1 <= self.holds <= LONGEST_QUOTE:
+            wanted = f"1 to {LONGEST_QUOTE} seconds"
+            raise FieldNotUsable("Offer", "holds", self.holds, wanted)
+        client, meter = (
+            (_SOMEBODY, _SOMEBODY_ELSE) if advisor != _SOMEBODY else (_SOMEBODY_ELSE,) * 2
+        )
+        terms = self.terms(advisor, client, client, meter, now=0, context=b"", salt=0)
+        terms.struct_hash()
+        found: ContractError | None = refusal(terms, MAX_AMOUNT, escrow, UnixTime(0))
+        if found is not None:
+            raise found
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it, with the names of the EIP-712 types."""
+        t = self.tariff
+        return {
+            "token": "0x" + self.token.hex(),
+            "tariff": {
+                "connectFee": str(t.connect_fee),
+                "unitPrice": str(t.unit_price),
+                "unitSeconds": t.unit_seconds,
+                "includedUnits": t.included_units,
+                "stepUnits": t.step_units,
+                "stepPrice": str(t.step_price),
+                "maxUnits": t.max_units,
+            },
+            "feeBps": self.fee_bps,
+            "feeRecipient": "0x" + self.fee_recipient.hex(),
+            "closeGrace": self.close_grace,
+            "holds": self.holds,
+        }
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Offer:
+        """What `document` gave."""
+        t = found["tariff"]
+        return cls(
+            token=_address(found["token"]),
+            tariff=Tariff(
+                connect_fee=BaseUnits(int(t["connectFee"])),
+                unit_price=BaseUnits(int(t["unitPrice"])),
+                unit_seconds=Seconds(t["unitSeconds"]),
+                included_units=t["includedUnits"],
+                step_units=t["stepUnits"],
+                step_price=BaseUnits(int(t["stepPrice"])),
+                max_units=t["maxUnits"],
+            ),
+            fee_bps=Bps(found["feeBps"]),
+            fee_recipient=_address(found["feeRecipient"]),
+            close_grace=Seconds(found["closeGrace"]),
+            holds=Seconds(found["holds"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """The advisors. `allowed` None: whoever signs may enrol."""
+
+    sign_ins: SignIns
+    escrow: Address
+    allowed: frozenset[Address] | None = None
+
+    def put(
+        self,
+        connection: Connection,
+        who: SignedIn,
+        advisor: Address,
+        name: str | None,
+        available: bool | None,
+        message: Message | None,
+    ) -> RowMapping:
+        """Enrols, or changes what is known. Raises NotAllowed, SignInRefused, AdvisorNotKnown."""
+        must_be(who, advisor)
+        if self.allowed is not None and advisor not in self.allowed:
+            raise NotAllowed(advisor, "this desk takes only advisors whom its operator has named")
+        known = advisors.find(connection, advisor)
+        values: dict[str, Any] = {}
+        if name is not None:
+            values["name"] = name
+        if available is not None:
+            values["available"] = available
+        if message is not None:
+            values |= self._consent(connection, who, advisor, message)
+        elif known is None:
+            raise SignInRefused(
+                "to enrol, `enrolment` has to hold the message with the statement "
+                f"{self.sign_ins.enrolment_statement!r}, and its signature"
+            )
+        if known is None:
+            values = {"name": "0x" + advisor.hex(), "available": False} | values
+        advisors.put(connection, advisor, int(time.time()), values)
+        return self.get(connection, advisor)
+
+    def _consent(
+        self, connection: Connection, who: SignedIn, advisor: Address, message: Message
+    ) -> dict[str, Any]:
+        if message.account != advisor:
+            raise SignInRefused(f"0x{message.account.hex()} signed the enrolment of somebody else")
+        if message.statement != self.sign_ins.enrolment_statement:
+            raise SignInRefused(
+                f"its statement is {message.statement!r}, and to enrol it has to be "
+                f"{self.sign_ins.enrolment_statement!r}"
+            )
+        # The message that made the token may serve for both.
+        now = int(time.time())
+        if message.nonce != who.nonce and not accounts.use_nonce(connection, message.nonce, now):
+            raise SignInRefused("its nonce was not given out by this desk, or not in time, or used")
+        return {
+            "message": message.text,
+            "signature": message.signature,
+            "acknowledger": self.sign_ins.desk,
+        }
+
+    def get(self, connection: Connection, advisor: Address) -> RowMapping:
+        """The row of an advisor. Raises AdvisorNotKnown."""
+        found = advisors.find(connection, advisor)
+        if found is None:
+            raise AdvisorNotKnown(advisor)
+        return found
+
+    def put_tariff(
+        self, connection: Connection, who: SignedIn, advisor: Address, name: str, offer: Offer
+    ) -> None:
+        """Sets a tariff. Raises what `Offer.must_make_sense` raises."""
+        must_be(who, advisor)
+        self.get(connection, advisor)
+        offer.must_make_sense(advisor, self.escrow)
+        known = {row["name"] for row in advisors.tariff_rows(connection, [advisor])}
+        if name not in known and len(known) >= MOST_TARIFFS:
+            raise TooManyTariffs(MOST_TARIFFS)
+        text = json.dumps(offer.document())
+        advisors.put_tariff(connection, advisor, name, text, int(time.time()))
+
+    def drop_tariff(
+        self, connection: Connection, who: SignedIn, advisor: Address, name: str
+    ) -> None:
+        """Removes a tariff; what was agreed stays. Raises TariffNotKnown."""
+        must_be(who, advisor)
+        if not advisors.drop_tariff(connection, advisor, name):
+            raise TariffNotKnown(advisor, name)
+
+    def offer(self, connection: Connection, advisor: Address, name: str) -> Offer:
+        """A tariff by its name. Raises AdvisorNotKnown, TariffNotKnown."""
+        self.get(connection, advisor)
+        for row in advisors.tariff_rows(connection, [advisor]):
+            if row["name"] == name:
+                return Offer.of(json.loads(row["document"]))
+        raise TariffNotKnown(advisor, name)
+
+
+def must_be(who: SignedIn, account: Address) -> None:
+    """Raises NotAllowed unless it is the account itself that is signed in."""
+    if who.account != account:
+        raise NotAllowed(who.account, f"it concerns 0x{account.hex()}")
+
+
+def _address(text: str) -> Address:
+    return Address(bytes.fromhex(text[2:])) if text else ZERO_ADDRESS
