@@ -48,6 +48,72 @@ class Settings(BaseSettings):
         3650, ge=1, description="Closed sessions' journals are kept for so long (see `desk prune`)."
     )
 
+    # ------------------------------------------------------------------ who may ask for how much
+
+    advisors: tuple[str, ...] | None = Field(
+        None, description="The addresses that may enrol as advisors; without: whoever signs in."
+    )
+    token_hours: int = Field(24, ge=1, le=720, description="So long a sign-in counts.")
+    requests_per_minute: int = Field(
+        6_000, ge=1, description="Requests from one network address (IPv6: one /64)."
+    )
+    relays_per_minute: int = Field(
+        600, ge=1, description="Transactions that it relays for one network address."
+    )
+    relays_per_account: int = Field(
+        120, ge=1, description="Transactions a minute that it relays for one client or account."
+    )
+    gas_budget: float = Field(
+        100.0, gt=0, description="Whole coins of gas that it relays for in a day, altogether."
+    )
+    gas_budget_per_account: float = Field(
+        10.0, gt=0, description="Of them, for one advisor's sessions or one account."
+    )
+    gas_per_relay: int = Field(
+        1_000_000, ge=100_000, description="Gas that one relayed transaction may use."
+    )
+    relayer_low: float = Field(
+        0.01, ge=0, description="Whole coins below which the relayer relays no more, to settle."
+    )
+    coin_prices: dict[str, int] = Field(
+        default_factory=dict,
+        description="For a token's address, how many of its base units a whole coin costs.",
+    )
+    deposit_per_gas: float = Field(
+        1.0,
+        ge=0,
+        description="A relayed opening's deposit is worth so many times its gas, where the "
+        "token's price is known.",
+    )
+    answers_hours: int = Field(
+        24, ge=1, description="So long an answer is kept for the same Idempotency-Key."
+    )
+    agent_seconds: float = Field(
+        15.0, gt=0, description="So long an advisor's agent has to sign a quote."
+    )
+    webhooks_private: bool = Field(
+        False, description="Webhooks may be of http and at private addresses (for tests)."
+    )
+    webhook_seconds: float = Field(
+        5.0, gt=0, description="The first wait before a webhook is told again; then ever longer."
+    )
+
+    # ------------------------------------------------------------------ how much at once
+
+    body_bytes: int = Field(262_144, ge=1_024, description="The longest body or frame.")
+    body_seconds: float = Field(10.0, gt=0, description="So long a body may take to arrive.")
+    head_seconds: float = Field(10.0, gt=0, description="So long a request's head may take.")
+    idle_seconds: int = Field(20, ge=1, description="So long a quiet connection is kept.")
+    connections: int = Field(10_000, ge=1, description="Connections at once.")
+    sockets_per_address: int = Field(
+        2_000, ge=1, description="WebSockets and event streams of one network address at once."
+    )
+    trusted_proxies: str = Field(
+        "", description="Proxies that may name the client's address: addresses, between commas."
+    )
+    log_blocks: int = Field(10_000, ge=1, description="Blocks of one eth_getLogs on /v1/chain.")
+    chain_gas: int = Field(30_000_000, ge=100_000, description="Gas of one eth_call on /v1/chain.")
+
     @classmethod
     def settings_customise_sources(
         cls,
