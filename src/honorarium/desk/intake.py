@@ -286,7 +286,7 @@ class Intake:
         return {
             session_id
             for session_id, seq in sessions.seqs(connection, session_ids).items()
-            if (book := self._books.get(session_id)) is None or book.seq != seq
+            if (book := self._books.get(session_id)) is not None and book.seq != seq
         }
 
     def _acknowledge(self, book: DeskBook) -> SignedAcknowledgement:
