@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -140,10 +141,7 @@ def test_replicas_that_race_agree_and_nothing_falls_back(ledger: Ledger) -> None
         one(lambda: there.read(session_id))
         for units in range(2, 20):
             signed = voucher(session_id, units, ANSWERED)
-            asked = [
-                lambda signed=signed: here.take(session_id, signed),
-                lambda signed=signed: there.take(session_id, signed),
-            ]
+            asked = [partial(intake.take, session_id, signed) for intake in (here, there)]
             for result in together(*asked):
                 assert isinstance(result, SignedAcknowledgement), result
                 assert result.units == units
@@ -151,7 +149,7 @@ def test_replicas_that_race_agree_and_nothing_falls_back(ledger: Ledger) -> None
         old = voucher(session_id, 5, ANSWERED)
         for intake in (here, there):
             with pytest.raises(Superseded):
-                one(lambda intake=intake: intake.take(session_id, old))
+                one(partial(intake.take, session_id, old))
 
 
 def test_many_sessions_share_a_transaction(ledger: Ledger) -> None:
@@ -159,9 +157,7 @@ def test_many_sessions_share_a_transaction(ledger: Ledger) -> None:
     with replica(ledger) as intake:
         answers = together(
             *(
-                lambda session_id=session_id: intake.take(
-                    session_id, voucher(session_id, 1, ANSWERED), [ANSWERED]
-                )
+                partial(intake.take, session_id, voucher(session_id, 1, ANSWERED), [ANSWERED])
                 for session_id in several
             )
         )
@@ -288,11 +284,12 @@ def test_whoever_follows_a_session_is_woken(ledger: Ledger) -> None:
             followed.follow(session_id) as every,
             followed.follow(session_id, vouchers=False) as notes,
         ):
-            for act in (
+            acts: tuple[Callable[[], Awaitable[object]], ...] = (
                 lambda: intake.take(session_id, voucher(session_id, 1, ANSWERED), [ANSWERED]),
                 lambda: intake.take(session_id, voucher(session_id, 2, ANSWERED)),
                 lambda: intake.note(session_id, K.ANSWERED, BEGAN),
-            ):
+            )
+            for act in acts:
                 await act()
                 await asyncio.wait_for(every.wait(), 5)
                 seen.append(notes.is_set())

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,7 @@ def filled(ledger: Ledger, several: int = 3) -> list[SessionId]:
     made = [opened(ledger, salt) for salt in range(several)]
     with replica(ledger) as intake:
         for session_id in made:
-            one(
-                lambda session_id=session_id: intake.take(
-                    session_id, voucher(session_id, 1, ANSWERED), [ANSWERED]
-                )
-            )
+            one(partial(intake.take, session_id, voucher(session_id, 1, ANSWERED), [ANSWERED]))
     return made
 
 
@@ -86,11 +83,8 @@ def test_a_copy_made_under_load_is_of_one_moment(ledger: Ledger, tmp_path: Path)
         with replica(ledger) as intake:
             for units in range(2, 2000):
                 for session_id in made:
-                    one(
-                        lambda session_id=session_id, units=units: intake.take(
-                            session_id, voucher(session_id, min(units, 20), ANSWERED)
-                        )
-                    )
+                    signed = voucher(session_id, min(units, 20), ANSWERED)
+                    one(partial(intake.take, session_id, signed))
                 if over.is_set():
                     return
 
@@ -102,7 +96,7 @@ def test_a_copy_made_under_load_is_of_one_moment(ledger: Ledger, tmp_path: Path)
             backup(ledger, file)
             with Ledger(f"{tmp_path}/{number}.sqlite3") as other:
                 restore(file, other)
-                units = [row.units for row in _readings(other)]
+                units = _units(other)
                 assert len(units) == 5
                 assert max(units) - min(units) <= 1
     finally:
@@ -110,9 +104,9 @@ def test_a_copy_made_under_load_is_of_one_moment(ledger: Ledger, tmp_path: Path)
         load.join()
 
 
-def _readings(ledger: Ledger) -> list[object]:
+def _units(ledger: Ledger) -> list[int]:
     with ledger.read() as connection:
-        return list(connection.execute(select(readings)).all())
+        return list(connection.execute(select(readings.c.units)).scalars())
 
 
 def test_a_copy_that_is_cut_or_changed_is_refused_and_changes_nothing(tmp_path: Path) -> None:
