@@ -1,8 +1,9 @@
 """How fast a voucher is verified, against two measures taken in the same run.
 
 The limit is libsecp256k1's recovery of a public key from a signature of 65 bytes, as coincurve
-gives it, with nothing around it. The other measure is what eth-account does for the same voucher:
-`recover_message(encode_typed_data(...))`.
+gives it, with nothing around it. The other measures are what eth-account does for the same voucher,
+`recover_message(encode_typed_data(...))`, and how the official x402 package checks the signature of
+a voucher of its batch-settlement scheme, a cumulative amount for a channel.
 
 Rounds alternate, so a busy machine slows everybody alike; the ratios are the medians of the rounds'
 ratios. Keys, terms and readings are fixed.
@@ -19,13 +20,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final, cast
 
 from coincurve import PublicKey
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from rich.console import Console
 from rich.table import Table
+from x402.mechanisms.evm.batch_settlement.constants import VOUCHER_TYPES
+from x402.mechanisms.evm.batch_settlement.facilitator.utils import (
+    verify_batch_settlement_voucher_typed_data,
+)
+from x402.mechanisms.evm.batch_settlement.utils import get_batch_settlement_eip712_domain
 
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol import Domain, Key, SignedVoucher, Tariff, Terms, Voucher
@@ -36,6 +42,8 @@ RESULT: Final = Path(__file__).with_name("results") / "verify.json"
 READINGS: Final = 40
 ROUNDS: Final = 201
 TARGETS: Final = {"ratio_to_limit": 0.85, "ratio_to_eth_account": 4.0}
+CHAIN: Final = 8453
+"""One that the x402 package knows."""
 
 DOMAIN: Final = Domain(1337, Address(b"\x11" * 20))
 METER: Final = Key.from_bytes(hashlib.sha256(b"verify meter").digest())
@@ -90,11 +98,37 @@ def contestants() -> dict[str, Callable[[], object]]:
             message = encode_typed_data(full_message=data)
             Account.recover_message(message, signature=signature)
 
+    channel = "0x" + session_id.hex()
+    amounts = [str(v.units) for v in vouchers]
+    account = Account.from_key(METER.secret())
+    signed_amounts = [
+        account.sign_typed_data(
+            domain_data=get_batch_settlement_eip712_domain(CHAIN),
+            message_types=VOUCHER_TYPES,
+            message_data={"channelId": bytes(session_id), "maxClaimableAmount": int(amount)},
+        ).signature.hex()
+        for amount in amounts
+    ]
+
+    def x402() -> None:
+        for amount, signature in zip(amounts, signed_amounts, strict=True):
+            if not verify_batch_settlement_voucher_typed_data(
+                signer=cast("Any", None),  # only asked about contract wallets
+                channel_id=channel,
+                max_claimable_amount=amount,
+                payer_authorizer=account.address,
+                payer=account.address,
+                signature=signature,
+                chain_id=CHAIN,
+            ):
+                raise AssertionError("a voucher that the x402 package refuses measures nothing")
+
     return {
         "limit": limit,
         "Verifier.verify": session,
         "SignedVoucher.verify": voucher,
         "eth_account": eth_account,
+        "x402": x402,
     }
 
 
@@ -128,16 +162,18 @@ def result(found: dict[str, list[float]]) -> dict[str, int | float]:
         "verify_us": round(median(found["Verifier.verify"]), 2),
         "signed_voucher_us": round(median(found["SignedVoucher.verify"]), 2),
         "eth_account_us": round(median(found["eth_account"]), 2),
+        "x402_us": round(median(found["x402"]), 2),
         "ratio_to_limit": ratio(found, "limit", "Verifier.verify"),
         "signed_voucher_ratio_to_limit": ratio(found, "limit", "SignedVoucher.verify"),
         "ratio_to_eth_account": ratio(found, "eth_account", "Verifier.verify"),
+        "ratio_to_x402": ratio(found, "x402", "Verifier.verify"),
     }
 
 
 def show(found: dict[str, list[float]], told: dict[str, int | float]) -> None:
     table = Table(title="one voucher verified", title_justify="left")
     table.add_column("with")
-    for column in ("µs", "a second", "of the limit", "of eth-account"):
+    for column in ("µs", "a second", "of the limit", "of eth-account", "of x402"):
         table.add_column(column, justify="right")
     names = {"limit": "recovery alone (the limit)", "eth_account": "eth-account"}
     for name, times in found.items():
@@ -147,6 +183,7 @@ def show(found: dict[str, list[float]], told: dict[str, int | float]) -> None:
             f"{1e6 / median(times):,.0f}",
             f"{ratio(found, 'limit', name):.2f}",
             f"{ratio(found, 'eth_account', name):.1f}",
+            f"{ratio(found, 'x402', name):.1f}",
         )
     console = Console()
     console.print(table)
