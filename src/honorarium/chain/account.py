@@ -281,7 +281,7 @@ class AsyncAccount:
     ) -> TxReceipt:
         """Does it by what is signed, whoever sends it."""
         if (carrier := self.contracts.carrier) is not None:
-            return await carrier.carry(self.address, signing, idempotency_key, content)
+            return await carrier.carry(self.signer, signing, idempotency_key, content)
         signed = await signing()
         return await self._send(signed.to, signed.data, 0, idempotency_key, content)
 
@@ -307,7 +307,7 @@ class AsyncAccount:
         if idempotency_key is None:
             return None
         if (carrier := self.contracts.carrier) is not None:
-            return await carrier.carried(self.address, idempotency_key, content)
+            return await carrier.carried(self.signer, idempotency_key, content)
         return await self.sender.followed(idempotency_key, content)
 
     def _way(self, pay: Payment | None, token: Token) -> Payment:

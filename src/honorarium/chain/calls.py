@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from eth_abi.abi import decode
 
@@ -55,6 +56,12 @@ class Session:
     refunds_to_balance: bool
     score: int
     answered: bool
+
+
+NO_SESSION: Final = Session(
+    Status.NONE, BaseUnits(0), BaseUnits(0), UnixTime(0), UnixTime(0), UnixTime(0), False, 0, False
+)
+"""What the escrow says of an id that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)

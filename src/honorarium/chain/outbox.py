@@ -32,14 +32,17 @@ class SignedTransaction:
 
 
 class IdempotencyKeyReused(InputError):
-    """One idempotency key for two actions. `tx_hash`: the transaction that it stands for."""
+    """One idempotency key for two actions. `tx_hash`: the transaction that it stands for; None:
+    one that a desk sends.
+    """
 
-    def __init__(self, key: str, tx_hash: bytes) -> None:
+    def __init__(self, key: str, tx_hash: bytes | None = None) -> None:
         self.key, self.tx_hash = key, tx_hash
+        does = "" if tx_hash is None else f", which transaction 0x{tx_hash.hex()} does"
         super().__init__(
-            f"the idempotency key {key!r} stands for another action already, which transaction "
-            f"0x{tx_hash.hex()} does; nothing was sent; give each action a key of its own, and "
-            "the same key only to try the very same action again"
+            f"the idempotency key {key!r} stands for another action already{does}; nothing was "
+            "sent; give each action a key of its own, and the same key only to try the very same "
+            "action again"
         )
 
 

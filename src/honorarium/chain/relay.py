@@ -16,6 +16,7 @@ from honorarium.chain.node import from_hex, to_hex
 from honorarium.chain.receipts import TxReceipt
 from honorarium.errors import HonorariumError, InputError
 from honorarium.ids import Address
+from honorarium.protocol.signer import Signer
 from honorarium.protocol.terms import Terms
 
 Part = tuple[Address, bytes]
@@ -103,17 +104,17 @@ class Carrier(Protocol):
     """Sends what accounts sign, and pays the gas: a desk."""
 
     async def carry(
-        self, account: Address, signing: Signing, idempotency_key: str | None, content: bytes
+        self, signer: Signer, signing: Signing, idempotency_key: str | None, content: bytes
     ) -> TxReceipt:
         """Has it signed and sent, and waits until it counts.
 
-        With an `idempotency_key` that `account` used before for the same `content`, what was signed
-        then is followed. Raises IdempotencyKeyReused, what the contract refuses, and what asking
-        the carrier raises.
+        With an `idempotency_key` that was used before for the same `content`, what was signed then
+        is followed. Raises IdempotencyKeyReused, what the contract refuses, and what asking the
+        carrier raises.
         """
 
     async def carried(
-        self, account: Address, idempotency_key: str, content: bytes
+        self, signer: Signer, idempotency_key: str, content: bytes
     ) -> TxReceipt | None:
         """What was signed under this key is brought to its end; None if nothing was."""
 

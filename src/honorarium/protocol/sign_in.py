@@ -39,8 +39,8 @@ class SignInUnreadable(InputError):
 def enrolment_statement(desk: Address) -> str:
     """What an advisor signs so that `desk` may countersign vouchers in their place."""
     return (
-        f"I enrol as an advisor, and let the desk {to_checksum_address(desk)} acknowledge vouchers "
-        "for me."
+        f"Enrol as an advisor at this desk, and let its key {to_checksum_address(desk)} "
+        "acknowledge vouchers for me."
     )
 
 

@@ -6,12 +6,13 @@ is checked before anybody sends it.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from honorarium.errors import BadSignature, WrongSignature
+from honorarium.errors import BadSignature, InputError, WrongSignature
 from honorarium.ids import Address
 from honorarium.protocol.keys import Key, Signature, recover
 from honorarium.protocol.messages import Message
+from honorarium.protocol.sign_in import text_hash
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 
@@ -36,6 +37,25 @@ class Wallet(Protocol):
 
     def sign_transaction(self, fields: TransactionFields) -> bytes:
         """The raw signed transaction of exactly these fields."""
+
+
+@runtime_checkable
+class TextWallet(Protocol):
+    """A wallet that can sign in at a desk too."""
+
+    def sign_text(self, text: str) -> bytes:
+        """Signs text as `personal_sign` does (EIP-191): 65 bytes, or 64 (EIP-2098)."""
+
+
+class TextNotSigned(InputError):
+    """A wallet that signs no text, where somebody is to sign in."""
+
+    def __init__(self, account: Address) -> None:
+        self.account = account
+        super().__init__(
+            f"the wallet of 0x{account.hex()} signs no text, so it cannot sign in: give it a "
+            "method sign_text (EIP-191), or work straight against the chain"
+        )
 
 
 Signer = Key | Wallet
@@ -63,6 +83,22 @@ def sign_terms(signer: Signer, terms: Terms, domain: Domain) -> bytes:
         return signer.sign(digest).packed()
     given = signer.sign_typed_data(domain.typed_data("Terms", terms.message()))
     return _checked(signer, given, "Terms", digest)
+
+
+def sign_text(signer: Signer, text: str) -> bytes:
+    """The signer's signature of text (EIP-191): 65 bytes, or what a contract wallet gives.
+
+    Raises TextNotSigned, and what `sign_message` raises.
+    """
+    digest = text_hash(text)
+    if isinstance(signer, Key):
+        return signer.sign(digest).to_bytes()
+    if not isinstance(signer, TextWallet):
+        raise TextNotSigned(signer.address)
+    given = _checked(signer, signer.sign_text(text), "text", digest)
+    if getattr(signer, "is_contract", False):
+        return given
+    return Signature.from_bytes(given).to_bytes()
 
 
 def _checked(wallet: Wallet, given: bytes, what: str, digest: bytes) -> bytes:

@@ -1,0 +1,34 @@
+"""A desk from afar: the SDK's side of `honorarium serve`.
+
+`Desk` stands in the place of `Contracts`: give it to a client or an advisor, and everything is the
+same call, without a node and without gas.
+"""
+
+from honorarium.remote.api import Api, OtherDesk, SignedIn
+from honorarium.remote.desk import (
+    AsyncDesk,
+    Desk,
+    DeskNotNamed,
+    NotADesk,
+    NotSentHere,
+    OtherQuote,
+)
+from honorarium.remote.problems import DeskRefused, DeskUnreachable
+from honorarium.remote.values import Earnings, Enrolled, Facts
+
+__all__ = [
+    "Api",
+    "AsyncDesk",
+    "Desk",
+    "DeskNotNamed",
+    "DeskRefused",
+    "DeskUnreachable",
+    "Earnings",
+    "Enrolled",
+    "Facts",
+    "NotADesk",
+    "NotSentHere",
+    "OtherDesk",
+    "OtherQuote",
+    "SignedIn",
+]
