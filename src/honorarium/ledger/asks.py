@@ -109,12 +109,12 @@ def take(connection: Connection, name: str, advisor: Address, now: int) -> Seque
     ).all()
 
 
-def wait_for(connection: Connection, advisor: Address, now: int) -> bool:
-    """Whether anything waits for this advisor that nobody has taken."""
-    query = select(asks.c.id).where(
-        asks.c.advisor == advisor, asks.c.taken_by.is_(None), asks.c.expires_at > now
+def waited_for(connection: Connection, advisors: Collection[bytes], now: int) -> Sequence[bytes]:
+    """Of these advisors those for whom something waits that nobody has taken."""
+    query = select(asks.c.advisor.distinct()).where(
+        asks.c.advisor.in_(list(advisors)), asks.c.taken_by.is_(None), asks.c.expires_at > now
     )
-    return connection.execute(query.limit(1)).one_or_none() is not None
+    return connection.execute(query).scalars().all()
 
 
 def answer(
