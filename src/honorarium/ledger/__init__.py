@@ -6,8 +6,10 @@ from honorarium.ledger import (  # noqa: F401
     advisors,
     answers,
     asks,
+    blocks,
     events,
     outbox,
+    settling,
     spending,
 )
 from honorarium.ledger.engine import Ledger, LedgerTooNew, LedgerUnusable

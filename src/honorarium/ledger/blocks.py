@@ -50,14 +50,16 @@ def final(connection: Connection) -> int | None:
     return None if found is None else int(found)
 
 
-def undone(connection: Connection, fork: int) -> set[bytes]:
-    """Forgets the blocks behind `fork`; the sessions that they touched."""
-    behind = touched.c.number > fork
-    found = connection.execute(select(touched.c.session_id).where(behind).distinct())
-    lost = set(found.scalars())
-    connection.execute(delete(touched).where(behind))
+def touched_behind(connection: Connection, fork: int) -> set[bytes]:
+    """The sessions that the blocks behind `fork` touched."""
+    query = select(touched.c.session_id).where(touched.c.number > fork).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def forget_behind(connection: Connection, fork: int) -> None:
+    """The blocks behind `fork` are undone."""
+    connection.execute(delete(touched).where(touched.c.number > fork))
     connection.execute(delete(blocks).where(blocks.c.number > fork))
-    return lost
 
 
 def seen(

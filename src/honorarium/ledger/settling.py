@@ -26,13 +26,13 @@ from sqlalchemy import (
     and_,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
     update,
 )
 
-from honorarium.ids import Hash
 from honorarium.ledger.insert_new import insert_new
 from honorarium.ledger.schema import BaseUnitsText, metadata, readings, sessions
 from honorarium.ledger.sessions import CLOSING, OPEN
@@ -85,6 +85,7 @@ settlements = Table(
     Column("units", BigInteger, nullable=False),
     Column("journal", LargeBinary(32), nullable=False),
     Column("signature", LargeBinary(65), nullable=False),
+    Column("before", BaseUnitsText, nullable=False, comment="what was earned before"),
     Column("reason", String(10), nullable=False, comment="why it was settled just then"),
     Column("outcome", String(8), nullable=False, comment="claimed, settled, skipped, undone"),
     Column("brought", BaseUnitsText, comment="base units, the platform's share too"),
@@ -120,18 +121,18 @@ class Claim:
     units: int
     journal: bytes
     signature: bytes
+    before: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """What became of a row: base units, or why it was skipped."""
+class Outcome:
+    """What became of a row: `units` and base units `earned` by now, or the `refusal`, in words."""
 
-    row: int
-    brought: int | None
-    refusal: str | None = None
+    session_id: bytes
     units: int = 0
     earned: int = 0
+    refusal: str | None = None
 
 
 # ---------------------------------------------------------------------- what may be settled
@@ -229,6 +230,7 @@ def claim(
             "units": each.units,
             "journal": each.journal,
             "signature": each.signature,
+            "before": each.before,
             "reason": each.reason,
             "outcome": CLAIMED,
         }
@@ -242,13 +244,11 @@ def rows_of(connection: Connection, batch: str) -> Sequence[RowMapping]:
     """The rows that a batch still has to settle, with the quotes of their sessions, in order."""
     query = (
         select(
-            settlements.c.row,
             settlements.c.session_id,
             settlements.c.units,
             settlements.c.journal,
             settlements.c.signature,
             sessions.c.document,
-            sessions.c.earned,
         )
         .join(sessions, sessions.c.session_id == settlements.c.session_id)
         .where(settlements.c.batch == batch, settlements.c.outcome == CLAIMED)
@@ -262,60 +262,67 @@ def works(connection: Connection, batch: str, replica: str) -> bool:
     return connection.execute(update(batches).where(mine).values(replica=replica)).rowcount == 1
 
 
-def skip(connection: Connection, batch: str, skipped: Iterable[Brought], now: int) -> None:
-    """These rows are not sent, and nobody has to wait for them."""
-    for each in skipped:
-        _set_row(connection, batch, each, now)
+def found_before(connection: Connection, batch: str, earned: Mapping[bytes, int]) -> None:
+    """What the chain says to be earned already, just before a batch is sent."""
+    for session_id, before in earned.items():
+        mine = and_(settlements.c.batch == batch, settlements.c.session_id == session_id)
+        connection.execute(update(settlements).where(mine).values(before=before))
+
+
+def set_outcomes(connection: Connection, batch: str, outcomes: Iterable[Outcome], now: int) -> None:
+    """What became of rows of a batch; their sessions can be claimed again."""
+    for each in outcomes:
+        mine = and_(settlements.c.batch == batch, settlements.c.session_id == each.session_id)
+        values: dict[str, Any] = {"outcome": SKIPPED, "refusal": each.refusal}
+        if each.refusal is None:
+            before = connection.execute(select(settlements.c.before).where(mine)).scalar_one()
+            brought = max(0, each.earned - before)
+            values = {"outcome": SETTLED, "refusal": None, "brought": brought}
+        connection.execute(update(settlements).where(mine).values(done_at=now, **values))
+        one = sessions.c.session_id == each.session_id
+        connection.execute(update(sessions).where(one).values(wished_at=None))
+        # The watcher will see the same; until then nobody shall think there is more to settle.
+        connection.execute(
+            update(sessions)
+            .where(one, sessions.c.settled_units < each.units)
+            .values(settled_units=each.units, earned=each.earned, changed_at=now)
+        )
+        claimed = and_(claims.c.session_id == each.session_id, claims.c.batch == batch)
+        connection.execute(delete(claims).where(claimed))
 
 
 def finish(
     connection: Connection,
     batch: str,
-    outcomes: Iterable[Brought],
+    outcomes: Iterable[Outcome],
     now: int,
     *,
     state: str = DONE,
-    problem: str | None = None,
-    transaction: Hash | None = None,
-    **figures: int,
-) -> None:
-    """What a batch has brought; its sessions can be claimed again. Again does nothing."""
-    values = {"transaction_hash": transaction, "problem": problem, **figures}
+    **values: Any,
+) -> bool:
+    """A batch is at its end; all its sessions can be claimed again. Whether it was not before.
+
+    `values`: transaction_hash, block, gas_used, gas_price, problem.
+    """
     busy = and_(batches.c.batch == batch, batches.c.state == BUSY)
     changed = update(batches).where(busy).values(state=state, changed_at=now, **values)
     if connection.execute(changed).rowcount == 0:
-        return
-    for each in outcomes:
-        _set_row(connection, batch, each, now)
+        return False
+    set_outcomes(connection, batch, outcomes, now)
     connection.execute(delete(claims).where(claims.c.batch == batch))
+    return True
 
 
-def _set_row(connection: Connection, batch: str, each: Brought, now: int) -> None:
-    settled = each.brought is not None
-    mine = and_(settlements.c.batch == batch, settlements.c.row == each.row)
-    session_id = connection.execute(
-        update(settlements)
-        .where(mine)
-        .values(
-            outcome=SETTLED if settled else SKIPPED,
-            brought=each.brought,
-            refusal=each.refusal,
-            done_at=now,
-        )
-        .returning(settlements.c.session_id)
-    ).scalar_one()
-    # The watcher will see the same; until then nobody shall think that there is more to settle.
-    values: dict[str, Any] = {"wished_at": None}
-    where = [sessions.c.session_id == session_id]
-    if settled:
-        connection.execute(
-            update(sessions)
-            .where(*where, sessions.c.settled_units < each.units)
-            .values(settled_units=each.units, earned=each.earned, changed_at=now)
-        )
-    else:
-        connection.execute(delete(claims).where(claims.c.session_id == session_id))
-    connection.execute(update(sessions).where(*where).values(**values))
+def busy(connection: Connection, replica: str) -> int:
+    """So many batches a replica works on."""
+    mine = and_(batches.c.replica == replica, batches.c.state == BUSY)
+    return connection.execute(select(func.count()).select_from(batches).where(mine)).scalar_one()
+
+
+def wish(connection: Connection, session_id: bytes, now: int) -> None:
+    """The advisor wants the session to be settled now."""
+    one = sessions.c.session_id == session_id
+    connection.execute(update(sessions).where(one).values(wished_at=now))
 
 
 def undone(connection: Connection, session_ids: Iterable[bytes], fork: int) -> None:
