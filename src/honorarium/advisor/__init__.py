@@ -1,6 +1,7 @@
-"""The advisor's side: quotes and earnings."""
+"""The advisor's side: quotes and earnings, and the place at a desk."""
 
 from honorarium.advisor.advisor import Advisor, AsyncAdvisor, Earned
+from honorarium.advisor.agent import Agent, AsyncAgent, Policy
 from honorarium.advisor.vouchers import VoucherBook, WrongAdvisorKey
 from honorarium.protocol.book import Equivocation, NotFunded, Superseded
 from honorarium.protocol.exposure import (
@@ -13,10 +14,13 @@ from honorarium.protocol.exposure import (
     Stopped,
     Unpaid,
 )
+from honorarium.protocol.offer import Offer
 
 __all__ = [
     "Advisor",
+    "Agent",
     "AsyncAdvisor",
+    "AsyncAgent",
     "ClientSilent",
     "Earned",
     "Equivocated",
@@ -24,7 +28,9 @@ __all__ = [
     "Exposure",
     "Left",
     "NotFunded",
+    "Offer",
     "Paused",
+    "Policy",
     "Stop",
     "Stopped",
     "Superseded",

@@ -1,6 +1,7 @@
 """The client's side: a wallet that opens sessions, and a meter that counts them."""
 
 from honorarium.client.client import AsyncClient, Client, OpenSession
+from honorarium.client.live import AsyncLiveMeter, LiveMeter, OtherAcknowledger
 from honorarium.client.meter import Meter, NotMetered, WrongMeterKey
 from honorarium.client.notices import (
     AdvisorSilent,
@@ -30,6 +31,7 @@ from honorarium.client.receipt_errors import (
 __all__ = [
     "AdvisorSilent",
     "AsyncClient",
+    "AsyncLiveMeter",
     "Client",
     "Contact",
     "ForeignRecord",
@@ -37,11 +39,13 @@ __all__ = [
     "FundsSpent",
     "Held",
     "Limit",
+    "LiveMeter",
     "LogContradicts",
     "Meter",
     "NotMetered",
     "Notice",
     "OpenSession",
+    "OtherAcknowledger",
     "OtherReading",
     "RateNotUsable",
     "Receipt",

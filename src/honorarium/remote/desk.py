@@ -41,6 +41,7 @@ from honorarium.errors import (
 )
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol import Entry, Quote, SignedAcknowledgement, SignedVoucher, Signer, Terms
+from honorarium.protocol.book import Superseded
 from honorarium.protocol.documents import UNREADABLE, read_quote, write_quote
 from honorarium.protocol.records import (
     entry_record,
@@ -385,9 +386,8 @@ class AsyncDesk(AsyncContracts):
         body = reading_record(voucher.units, voucher.journal, voucher.signature)
         try:
             await self.api.call("POST", f"{session}vouchers", body)
-        except DeskRefused as refused:
-            if refused.title != "Superseded":
-                raise
+        except Superseded:
+            return
 
     async def _succeeded(self, sent: dict[str, Any]) -> TxReceipt:
         receipt = _read(read_receipt, sent.get("receipt"))
