@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from honorarium.cli.account import account
+from honorarium.cli.agent import agent, ask
 from honorarium.cli.audit import audit
 from honorarium.cli.balances import balance, deposit, withdraw
 from honorarium.cli.chain import chain
@@ -48,7 +49,7 @@ _PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Afterwards": (tip, rate, answer, session, history),
     "Money": (balance, deposit, withdraw),
     "Many sessions": (replay, audit),
-    "A desk": (serve,),
+    "A desk": (serve, agent, ask),
 }
 
 for panel, commands in _PANELS.items():

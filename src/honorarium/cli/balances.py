@@ -11,6 +11,7 @@ from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     KeyEnv,
     Keystore,
     ManifestFile,
@@ -36,6 +37,7 @@ def balance(
     ] = None,
     token: TokenName = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -45,7 +47,7 @@ def balance(
 
     Example: honorarium balance 0x... --token coin
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         who = account_of(account) if account else signer(keystore, key_env).address
         where = token_of(token)
         known = contracts.token(where)
@@ -64,9 +66,11 @@ def deposit(
     amount: AmountText,
     token: TokenName = None,
     pay: Annotated[
-        Literal["wallet", "permit", "authorization"], typer.Option(help="How the wallet pays.")
-    ] = "wallet",
+        Literal["wallet", "permit", "authorization"] | None,
+        typer.Option(help="How the wallet pays (default: wallet; at a desk authorization)."),
+    ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -78,7 +82,7 @@ def deposit(
 
     Example: honorarium deposit 100
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         account = Account(contracts, signer(keystore, key_env))
         given = _known(contracts, token).amount(amount)
         what = ("deposit", given.token.address, given.base_units)
@@ -99,6 +103,7 @@ def withdraw(
         str | None, typer.Option(metavar="ADDRESS", help="Where to (default: your own wallet).")
     ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -110,7 +115,7 @@ def withdraw(
 
     Example: honorarium withdraw --keystore advisor.json
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         account = Account(contracts, signer(keystore, key_env))
         known = _known(contracts, token)
         wanted = known.amount(amount) if amount is not None else None

@@ -26,6 +26,7 @@ from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.money import Amount, Token
 from honorarium.protocol import Domain, Key, Quote, SessionOpened, Terms
 from honorarium.protocol.documents import read_quote
+from honorarium.remote import Desk
 
 LONGEST_DOCUMENT: Final = 2**24  # bytes
 
@@ -34,6 +35,15 @@ LOCAL_NODE: Final = "http://127.0.0.1:8545"
 Rpc = Annotated[
     str,
     typer.Option("--rpc", envvar="HONORARIUM_RPC", metavar="URL", help="The node of the chain."),
+]
+DeskUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--desk",
+        envvar="HONORARIUM_DESK",
+        metavar="URL",
+        help="Work through this desk, without a node and without gas.",
+    ),
 ]
 ManifestFile = Annotated[
     Path | None,
@@ -108,10 +118,14 @@ class Once:
 
 
 @contextmanager
-def connected(rpc: str, manifest: Path | None) -> Iterator[Contracts]:
-    """The contracts at a node, for as long as a command runs."""
-    with Contracts.connect(rpc, manifest=manifest) as contracts:
-        yield contracts
+def connected(rpc: str, manifest: Path | None, desk: str | None = None) -> Iterator[Contracts]:
+    """The contracts at a node, or through a desk, for as long as a command runs."""
+    if desk is not None:
+        with Desk.connect(desk, manifest=manifest) as contracts:
+            yield contracts
+    else:
+        with Contracts.connect(rpc, manifest=manifest) as contracts:
+            yield contracts
 
 
 def signer(keystore: Path | None, key_env: str) -> Key:
@@ -145,9 +159,13 @@ def once(contracts: Contracts, account: Address, *action: object) -> Iterator[On
     where it was, and does it once.
     """
     with alone(contracts, account):
-        outbox = contracts.outbox(account)
-        key = outbox.purpose("command " + " ".join(str(plain(each)) for each in action))
-        begun = outbox.of_purpose(key) is not None
+        named = "command " + " ".join(str(plain(each)) for each in action)
+        if isinstance(contracts, Desk):
+            key, begun = contracts.purpose(account, named)
+        else:
+            outbox = contracts.outbox(account)
+            key = outbox.purpose(named)
+            begun = outbox.of_purpose(key) is not None
         yield Once(key, {"note": GOES_ON} if begun else {})
 
 

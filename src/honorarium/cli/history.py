@@ -16,6 +16,7 @@ from honorarium.chain import Contracts, LogRecord
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     ManifestFile,
     Rpc,
     account_of,
@@ -80,6 +81,7 @@ def session(
         str | None, typer.Option(metavar="ZONE", help="Times in a zone too: Europe/Zurich")
     ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +89,7 @@ def session(
 
     Example: honorarium session 0x... --receipt receipt.html --vat 8.1
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         if not is_session_id(session) and Path(session).is_file():
             terms = quote_file(Path(session), contracts.escrow).terms
             session_id = terms.session_id(contracts.escrow)
@@ -141,6 +143,7 @@ def history(
         ),
     ],
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -148,7 +151,7 @@ def history(
 
     Example: honorarium history 0x...
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         if re.fullmatch(r"0x[0-9a-fA-F]{40}", about):
             records = contracts.account_history(account_of(about))
         elif is_session_id(about) or not Path(about).is_file():

@@ -26,6 +26,7 @@ from honorarium.chain import Contracts
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     ManifestFile,
     Rpc,
     SessionName,
@@ -42,18 +43,21 @@ from honorarium.client import (
     FundsLow,
     FundsSpent,
     Held,
+    LiveMeter,
     Meter,
     Notice,
     NotMetered,
+    OpenSession,
     Resumed,
     Stopped,
 )
 from honorarium.errors import ChainError, InputError, SessionNotOpen
 from honorarium.ids import SessionId
 from honorarium.money import Token
-from honorarium.protocol import EntryKind, Status
+from honorarium.protocol import PATIENCE, EntryKind, Status
 from honorarium.protocol.documents import write_voucher
 from honorarium.protocol.moments import ClockWentBack
+from honorarium.remote import Desk
 
 EVERY: Final = 0.25  # seconds between looks at the clock
 CLOCK_STEP: Final = 5  # seconds that the clock may go back without a word
@@ -66,6 +70,7 @@ class _Running:
 
     contracts: Contracts
     meter: Meter
+    line: LiveMeter | None  # to a desk
     session_id: SessionId
     token: Token
     ahead: int  # seconds by which the chain's clock is ahead of this machine's
@@ -113,18 +118,20 @@ def meter(
         int | None, typer.Option(metavar="SECONDS", min=0, help="End by itself after so long.")
     ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the meter of an open session: count, sign vouchers, and warn before money runs out.
 
     Keys: a the advisor answered, p pause, r resume, + one more interaction, q end. Every voucher is
-    on the disk before it is in FILE; give FILE to the advisor. Ended or interrupted, the same
-    command goes on where it was: the meter keeps a file of its own. With --json a line per event.
+    on the disk before it is in FILE; give FILE to the advisor. At a desk vouchers go there, and it
+    counts once the advisor answers. Ended or interrupted, the same command goes on where it was:
+    the meter keeps a file of its own. With --json a line per event.
 
     Example: honorarium meter 0x... --answered
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         session_id = terms.session_id(contracts.escrow)
         held = contracts.session(session_id)
@@ -136,13 +143,19 @@ def meter(
             meter_key(),
             held.deposit,
             path=meter_file(session_id),
-            patience=None,  # vouchers travel as files here, and nothing comes back
+            # Without a desk vouchers travel as files, and nothing comes back.
+            patience=PATIENCE if isinstance(contracts, Desk) else None,
+            acknowledged_by=contracts.acknowledger(terms),
         )
+        line: LiveMeter | None = None
         try:
             target = out or Path(f"{session_id.hex()[:16]}.voucher.json")
             token = contracts.token(terms.token)
             ahead = max(0, contracts.now() - int(time.time()))
-            running = _Running(contracts, made, session_id, token, ahead, target)
+            if isinstance(contracts, Desk):
+                own = OpenSession(session_id, terms, held.opened_at, made)
+                line = LiveMeter(contracts, own).__enter__()
+            running = _Running(contracts, made, line, session_id, token, ahead, target)
             if answered and running.last is None:
                 made.answer(running.now())
             ends = time.monotonic() + until if until is not None else None
@@ -152,6 +165,8 @@ def meter(
                 _live(running, ends)
             _end(running, as_json)
         finally:
+            if line is not None:
+                line.close()
             made.release()
 
 
@@ -200,8 +215,10 @@ def _step(running: _Running) -> None:
                 running.meter.leave(held.closing_at or held.closed_at or running.now())
         except ChainError as error:
             running.trouble = str(error)  # the meter needs no node to count
+    if running.line is not None and running.line.trouble is not None:
+        running.trouble = str(running.line.trouble)
     try:
-        tick = running.meter.tick(running.now())
+        tick = (running.line or running.meter).tick(running.now())
     except ClockWentBack as error:
         # A restart reckons the chain's clock anew, to the second.
         if error.seen - error.given > CLOCK_STEP:

@@ -13,6 +13,7 @@ from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     KeyEnv,
     Keystore,
     ManifestFile,
@@ -41,8 +42,12 @@ Words = Annotated[
 def tip(
     session: SessionName,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="In whole tokens: 5")],
-    pay: Annotated[Payment, typer.Option(help="How the wallet pays.")] = "wallet",
+    pay: Annotated[
+        Payment | None,
+        typer.Option(help="How the wallet pays (default: wallet; at a desk authorization)."),
+    ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -54,7 +59,7 @@ def tip(
 
     Example: honorarium tip 0x... 5
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         client = Client(contracts, signer(keystore, key_env))
         session_id = terms.session_id(contracts.escrow)
@@ -69,6 +74,7 @@ def rate(
     score: Annotated[int, typer.Argument(min=1, max=5, help="1 to 5.")],
     text: Words = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -78,7 +84,7 @@ def rate(
 
     Example: honorarium rate 0x... 5 --text "patient, and knew the contract by heart"
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         commitment, kept = _committed(text)
         receipt = Client(contracts, signer(keystore, key_env)).rate(terms, score, commitment)
@@ -99,6 +105,7 @@ def answer(
     session: SessionName,
     text: Words = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -108,7 +115,7 @@ def answer(
 
     Example: honorarium answer 0x... --text "thank you"
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         commitment, kept = _committed(text)
         receipt = Advisor(contracts, signer(keystore, key_env)).answer(terms, commitment)

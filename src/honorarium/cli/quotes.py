@@ -17,6 +17,7 @@ from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     KeyEnv,
     Keystore,
     ManifestFile,
@@ -96,6 +97,7 @@ def quote(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where the quote goes.")
     ] = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -107,13 +109,13 @@ def quote(
 
     Example: honorarium quote --client 0x... --meter 0x... --price 1.50 --max-units 60 -o quote.json
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         advisor = Advisor(contracts, signer(keystore, key_env))
         known = contracts.token(token_of(token))
         made = advisor.quote(
             account_of(client),
             account_of(meter),
-            _tariff(known, price, per, connect_fee, included, step_units, step_price, max_units),
+            tariff_of(known, price, per, connect_fee, included, step_units, step_price, max_units),
             token=known.address,
             payer=account_of(payer) if payer else None,
             platform=account_of(platform) if platform else ZERO_ADDRESS,
@@ -140,6 +142,7 @@ def quote(
 def revoke(
     session: SessionName,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -149,7 +152,7 @@ def revoke(
 
     Example: honorarium revoke quote.json
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         account = Account(contracts, signer(keystore, key_env))
         if account.address not in (terms.advisor, terms.payer):
@@ -184,7 +187,7 @@ def tariff(
     Example: honorarium tariff --price 1.50 --connect-fee 2 --included 5 1 5 10 30 60
     """
     token = Token(ZERO_ADDRESS, symbol, decimals)
-    made = _tariff(token, price, per, connect_fee, included, step_units, step_price, max_units)
+    made = tariff_of(token, price, per, connect_fee, included, step_units, step_price, max_units)
     wanted = sorted(set(units or _telling(made)))
     rows: list[dict[str, Any]] = []
     for count in wanted:
@@ -241,7 +244,7 @@ def terms_shown(terms: Terms, token: Token) -> dict[str, Any]:
     }
 
 
-def _tariff(
+def tariff_of(
     token: Token,
     price: str,
     per: Per,
@@ -251,6 +254,7 @@ def _tariff(
     step_price: str,
     max_units: int,
 ) -> Tariff:
+    """The tariff that the options of a command describe."""
     return Tariff.of(
         token,
         price,

@@ -14,6 +14,7 @@ from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
     AsJson,
+    DeskUrl,
     KeyEnv,
     Keystore,
     ManifestFile,
@@ -36,11 +37,13 @@ from honorarium.errors import JournalChanged
 from honorarium.protocol import SignedVoucher, Terms
 from honorarium.protocol.documents import read_voucher
 from honorarium.protocol.journal import head_of
+from honorarium.remote import Desk
 
 Pay = Annotated[
-    Payment,
+    Payment | None,
     typer.Option(
-        help="From the wallet (by approval, permit or authorization), or from the balance."
+        help="From the wallet (by approval, permit or authorization), or from the balance "
+        "(default: wallet; at a desk authorization)."
     ),
 ]
 VoucherFile = Annotated[
@@ -55,11 +58,12 @@ def open_session(
         str | None,
         typer.Option(metavar="AMOUNT", help="In whole tokens (default: what all units cost)."),
     ] = None,
-    pay: Pay = "wallet",
+    pay: Pay = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal nobody is asked.")
     ] = False,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -72,7 +76,7 @@ def open_session(
 
     Example: honorarium open quote.json --deposit 90
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         client = Client(contracts, signer(keystore, key_env), meter_key())
         offer = quote_file(quote, contracts.escrow)
         token = contracts.token(offer.terms.token)
@@ -102,8 +106,9 @@ def topup(
     deposit: Annotated[
         str, typer.Argument(metavar="DEPOSIT", help="The whole new deposit, in whole tokens.")
     ],
-    pay: Pay = "wallet",
+    pay: Pay = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -113,7 +118,7 @@ def topup(
 
     Example: honorarium topup 0x... 180
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         client = Client(contracts, signer(keystore, key_env))
         session_id = terms.session_id(contracts.escrow)
@@ -129,6 +134,7 @@ def settle(
         Path, typer.Option("--voucher", metavar="FILE", help="The client's last voucher.")
     ],
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -138,7 +144,7 @@ def settle(
 
     Example: honorarium settle 0x... --voucher voucher.json
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         advisor = Advisor(contracts, signer(keystore, key_env))
         _show_earned(
@@ -150,6 +156,7 @@ def close(
     session: SessionName,
     voucher: VoucherFile = None,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -157,20 +164,24 @@ def close(
 ) -> None:
     """End a session, as its advisor: take what the last voucher proves, and give back the rest.
 
-    Without a voucher nothing more is earned than was settled before.
+    Without a voucher nothing more is earned than was settled before; at a desk the best voucher
+    that it has is taken.
 
     Example: honorarium close 0x... --voucher voucher.json --keystore advisor.json
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         advisor = Advisor(contracts, signer(keystore, key_env))
         reading = _voucher(contracts, terms, voucher) if voucher is not None else None
+        if reading is None and isinstance(contracts, Desk):
+            reading = contracts.voucher(terms, advisor.core.signer)
         _show_earned(as_json, contracts, terms, advisor.close(terms, reading))
 
 
 def leave(
     session: SessionName,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -183,7 +194,7 @@ def leave(
 
     Example: honorarium leave 0x...
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         ends = Client(contracts, signer(keystore, key_env)).leave(terms)
         session_id = terms.session_id(contracts.escrow)
@@ -200,6 +211,7 @@ def leave(
 def finalize(
     session: SessionName,
     rpc: Rpc = LOCAL_NODE,
+    desk: DeskUrl = None,
     manifest: ManifestFile = None,
     keystore: Keystore = None,
     key_env: KeyEnv = KEY_VARIABLE,
@@ -209,7 +221,7 @@ def finalize(
 
     Example: honorarium finalize 0x...
     """
-    with connected(rpc, manifest) as contracts:
+    with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         receipt = Account(contracts, signer(keystore, key_env)).finalize(terms)
         held = contracts.session(terms.session_id(contracts.escrow))

@@ -340,10 +340,12 @@ class AsyncDesk(AsyncContracts):
             fresh = signed = await signing()
             await self._aside(lambda: self._handed.keep(account, key, content, fresh))
         try:
-            return await self._send(signed, signer)
+            receipt = await self._send(signed, signer)
         except (*_REFUSED, TransactionFailed):
             await self._aside(lambda: self._handed.drop(account, key))
             raise
+        await self._aside(lambda: self._handed.done(account, key))
+        return receipt
 
     async def carried(
         self, signer: Signer, idempotency_key: str, content: bytes
@@ -354,13 +356,21 @@ class AsyncDesk(AsyncContracts):
         if signed is None:
             return None
         try:
-            return await self._send(signed, signer)
+            receipt = await self._send(signed, signer)
         except _REFUSED:
             await self._aside(lambda: self._handed.drop(account, key))
             return None  # it never counts, so it may be done anew
         except TransactionFailed:
             await self._aside(lambda: self._handed.drop(account, key))
             raise
+        await self._aside(lambda: self._handed.done(account, key))
+        return receipt
+
+    async def purpose(self, account: Address, action: str) -> tuple[str, bool]:
+        """An idempotency key for an action that may be meant more than once, as `Outbox.purpose`
+        gives one; and whether it was begun already.
+        """
+        return await self._aside(lambda: self._handed.purpose(account, action))
 
     async def _send(self, signed: Relayable, signer: Signer) -> TxReceipt:
         """Hands it over and waits. Handed over again, it is the same transaction."""
@@ -448,6 +458,7 @@ class Desk(Contracts):
     journal = blocking(AsyncDesk.journal)
     carry = blocking(AsyncDesk.carry)
     carried = blocking(AsyncDesk.carried)
+    purpose = blocking(AsyncDesk.purpose)
 
 
 async def deployment(node: AsyncNode, web: MakeWeb, given: Manifest | Path | None) -> Manifest:

@@ -7,9 +7,11 @@ it lies on the disk before anybody sees it, and the next attempt hands over the 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from honorarium.chain import IdempotencyKeyReused, OutboxUnusable, Relayable, RelayableUnreadable
 from honorarium.chain.node import to_hex
@@ -25,15 +27,13 @@ class Handed:
 
     def find(self, account: Address, key: str, content: bytes) -> Relayable | None:
         """What was signed under this key. Raises IdempotencyKeyReused, OutboxUnusable."""
-        text = self._read(_name(account, key))
-        if text is None:
+        found = self._load(account, key)
+        if found is None:
             return None
         try:
-            found = json.loads(text)
-            same, signed = found["content"] == to_hex(content), found["signed"]
-            if same:
-                return Relayable.from_json(json.dumps(signed))
-        except (ValueError, KeyError, TypeError, RelayableUnreadable) as error:
+            if found["content"] == to_hex(content):
+                return Relayable.from_json(json.dumps(found["signed"]))
+        except (KeyError, RelayableUnreadable) as error:
             raise OutboxUnusable(self._folder, f"{key!r} cannot be read ({error})") from None
         raise IdempotencyKeyReused(key)
 
@@ -41,6 +41,22 @@ class Handed:
         """It is on the disk when this returns. Raises OutboxUnusable."""
         fields = {"content": to_hex(content), "signed": json.loads(signed.to_json())}
         self._write(_name(account, key), json.dumps(fields) + "\n")
+
+    def done(self, account: Address, key: str) -> None:
+        """It counts: the same key again finds what was done. Raises OutboxUnusable."""
+        found = self._load(account, key)
+        if found is not None and not found.get("done"):
+            self._write(_name(account, key), json.dumps({**found, "done": True}) + "\n")
+
+    def purpose(self, account: Address, action: str) -> tuple[str, bool]:
+        """A key for an action that may be meant more than once, as `Outbox.purpose` gives one; and
+        whether it was begun already.
+        """
+        for times in itertools.count():
+            found = self._load(account, f"{action}/{times}")
+            if found is None or not found.get("done"):
+                return f"{action}/{times}", found is not None
+        raise AssertionError("counting never ends")
 
     def drop(self, account: Address, key: str) -> None:
         """It was refused: nothing was done, and the key is free. Raises OutboxUnusable."""
@@ -51,6 +67,16 @@ class Handed:
                 (self._folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise OutboxUnusable(self._folder, str(error)) from None
+
+    def _load(self, account: Address, key: str) -> dict[str, Any] | None:
+        text = self._read(_name(account, key))
+        try:
+            found = None if text is None else json.loads(text)
+        except ValueError as error:
+            raise OutboxUnusable(self._folder, f"{key!r} cannot be read ({error})") from None
+        if found is not None and not isinstance(found, dict):
+            raise OutboxUnusable(self._folder, f"{key!r} cannot be read")
+        return found
 
     def _read(self, name: str) -> str | None:
         if self._folder is None:
