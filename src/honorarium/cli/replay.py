@@ -22,9 +22,29 @@ from rich.progress import (
 from rich.table import Table
 
 from honorarium.cli.common import AsJson
-from honorarium.replay import load_tariffs, plan_calls, run, set_up, write_outcome
+from honorarium.errors import InputError
+from honorarium.replay import (
+    at_desk,
+    load_tariffs,
+    plan_calls,
+    run,
+    run_through,
+    set_up,
+    write_outcome,
+)
 
 DECIMALS = 6  # of TestUSD
+
+
+class DeskWithoutNode(InputError):
+    """A desk, and no node whose clock the replay could set."""
+
+    def __init__(self, desk: str) -> None:
+        self.desk = desk
+        super().__init__(
+            f"a replay through {desk} needs --rpc too: the node of the desk's local chain, whose "
+            "clock it sets to the recorded seconds"
+        )
 
 
 def replay(
@@ -46,17 +66,24 @@ def replay(
         str | None,
         typer.Option(metavar="URL", help="A local chain that runs already, instead of our own."),
     ] = None,
+    desk: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Through this desk, which works on the chain of --rpc."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn a call centre's call records into paid sessions on chain.
 
     Every served call becomes a session that opens and closes at its recorded second, under the
     tariff of its service; who hung up in the queue gets everything back. Without --rpc the chain is
-    a Ganache of its own that lives in the output folder. Interrupted and run again, the replay goes
-    on where it was; nothing is paid twice.
+    a Ganache of its own that lives in the output folder. With --desk everybody only signs, and the
+    desk takes the vouchers and sends. Interrupted and run again, the replay goes on where it was;
+    nothing is paid twice.
 
     Example: honorarium replay examples/calls.csv --out build/demo
     """
+    if desk is not None and rpc is None:
+        raise DeskWithoutNode(desk)
     console = Console(stderr=True)
     day = date.date() if date else None
     with plan_calls(calls, load_tariffs(tariffs, DECIMALS), date=day, limit=limit) as plan:
@@ -75,7 +102,11 @@ def replay(
             if ready.done:
                 console.print(f"going on: {ready.done:,} transactions are done", highlight=False)
             with _bar(console, "transactions") as progress:
-                pace = run(ready, progress)
+                if desk is None:
+                    pace = run(ready, progress)
+                else:
+                    with at_desk(ready, desk, out) as (place, ready):
+                        pace = run_through(place, ready, out, progress)
             with _bar(console, "blocks read") as progress:
                 summary = write_outcome(ready, out, pace, progress)
     if as_json:

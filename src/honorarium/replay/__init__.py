@@ -32,6 +32,7 @@ from honorarium.replay.stage import (
     set_up,
 )
 from honorarium.replay.tariffs import ServiceTariff, TariffFileError, Tariffs, load_tariffs
+from honorarium.replay.through_desk import at_desk, run_through
 
 __all__ = [
     "Call",
@@ -60,10 +61,12 @@ __all__ = [
     "Tariffs",
     "Totals",
     "WrongColumns",
+    "at_desk",
     "load_tariffs",
     "plan_calls",
     "read_calls",
     "run",
+    "run_through",
     "set_up",
     "write_outcome",
 ]

@@ -265,10 +265,14 @@ def _write_sessions(ready: Ready, folder: Path, found: _Found) -> _Sums:
             on_chain = found.session(part.session_id, terms.client, terms.token)
             if on_chain is None:
                 raise NotAsPlanned(planned.call, "its session", "opened", "missing")
-            for what, expected, value in (
-                ("the deposit", planned.deposit, on_chain.deposit),
+            for what, at, found_at in (
                 ("the time of opening", planned.opened_at, on_chain.opened),
                 ("the time of closing", planned.closed_at, on_chain.closed),
+            ):
+                if found_at is None or not at <= found_at <= at + ready.late:
+                    raise NotAsPlanned(planned.call, what, at, found_at)
+            for what, expected, value in (
+                ("the deposit", planned.deposit, on_chain.deposit),
                 ("the number of units", planned.units, on_chain.units),
                 ("the fee", planned.fee, on_chain.earned),
                 ("the score", planned.made_up.score, on_chain.score),

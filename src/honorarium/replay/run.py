@@ -30,11 +30,14 @@ LOOK_BACK: Final = 100
 class StepFailed(ChainError):
     """A step of the plan was refused by the contract."""
 
-    def __init__(self, step: Step, call: str, tx_hash: Hash, reason: ContractError | None) -> None:
+    def __init__(
+        self, step: Step, call: str, tx_hash: bytes | None, reason: ContractError | None
+    ) -> None:
         self.step, self.call, self.tx_hash, self.reason = step, call, tx_hash, reason
+        where = "before it was sent" if tx_hash is None else f"in transaction 0x{tx_hash.hex()}"
         super().__init__(
-            f"step {step.number} ({step.kind.name.lower()} of call {call}) failed in transaction "
-            f"0x{tx_hash.hex()}: {reason or 'for an unknown reason'}"
+            f"step {step.number} ({step.kind.name.lower()} of call {call}) failed {where}: "
+            f"{reason or 'for an unknown reason'}"
         )
 
 
@@ -68,7 +71,7 @@ def run(ready: Ready, progress: Callable[[int, int], None] = lambda done, total:
     started, waited = time.monotonic(), 0.0
     for step in ready.plan.steps(first=ready.done):
         planned = ready.plan.session(step.session)
-        to, data = _transaction(ready, cast(ready.stage, planned), step.kind)
+        to, data = transaction(ready, cast(ready.stage, planned), step.kind)
         signed = ready.sender.sign(to, data, gas=STEP_GAS)
         asked = time.monotonic()
         ready.sender.submit(signed, at=step.at)
@@ -80,7 +83,7 @@ def run(ready: Ready, progress: Callable[[int, int], None] = lambda done, total:
     return Pace(total - ready.done, time.monotonic() - started, waited)
 
 
-def _transaction(ready: Ready, part: Part, kind: StepKind) -> tuple[Address, bytes]:
+def transaction(ready: Ready, part: Part, kind: StepKind) -> tuple[Address, bytes]:
     """Where a step goes, and its calldata."""
     planned, terms = part.planned, part.terms
     escrow = ready.stage.escrow.contract

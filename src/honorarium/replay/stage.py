@@ -146,6 +146,8 @@ class Ready:
     state: State
     done: int
     """Steps that are on the chain already."""
+    late: int = 0
+    """So many seconds later than planned a step may be on the chain."""
 
     @property
     def first_nonce(self) -> int:
