@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, func, select, text
 
-from honorarium.chain import AsyncContracts
+from honorarium.chain import AsyncContracts, reason_of_async
 from honorarium.chain.node import from_hex
 from honorarium.chain.send import AsyncSender
 from honorarium.desk.agents import Agents
@@ -28,9 +28,9 @@ from honorarium.desk.once import Once
 from honorarium.desk.quotes import Quotes
 from honorarium.desk.relay import Relay
 from honorarium.desk.sign_in import NotAllowed, SignIns
-from honorarium.errors import ChainError, ContractError, HonorariumError
-from honorarium.ids import ZERO_ADDRESS, Address, SessionId
-from honorarium.ledger import listing, sessions
+from honorarium.errors import ChainError, ContractError, HonorariumError, TransactionFailed
+from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
+from honorarium.ledger import blocks, listing, sessions
 from honorarium.ledger.accounts import SignedIn
 from honorarium.ledger.schema import sessions as sessions_table
 from honorarium.money import Amount, Token
@@ -152,20 +152,30 @@ class Front:
 
         return await self.aside.read(read)
 
-    async def caught_up(
-        self, session_id: SessionId, done: Callable[[RowMapping], bool]
-    ) -> RowMapping:
-        """The session's row, once it says what the chain says; else as it is after a moment."""
+    async def caught_up(self, block: int) -> None:
+        """Waits a moment until the ledger says what this block says, so that whoever asks next
+        finds it there.
+        """
         until, pause = time.monotonic() + SHORTLY, 0.02
         while True:
             if self._look is not None:
                 with suppress(ChainError):  # whoever follows the chain looks again anyway
                     await self._look()
-            row = await self.session(session_id)
-            if done(row) or time.monotonic() > until:
-                return row
+            known = await self.aside.read(blocks.known)
+            if max(known, default=0) >= block or time.monotonic() > until:
+                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.3)
+
+    async def block_of(self, tx_hash: str) -> int | None:
+        """The block that a transaction is in. Raises TransactionFailed if it did nothing there."""
+        found = await self.contracts.node.request("eth_getTransactionReceipt", [tx_hash])
+        if not found or not found.get("blockNumber"):
+            return None
+        if int(found.get("status", "0x0"), 16) != 1:
+            digest = Hash(from_hex(tx_hash))
+            raise TransactionFailed(digest, await reason_of_async(self.contracts.node, digest))
+        return int(found["blockNumber"], 16)
 
     # ------------------------------------------------------------------ accounts
 
