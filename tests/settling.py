@@ -101,9 +101,7 @@ class Town:
                 quote = self.advisor.sign(terms.session_id(self.domain)).packed()
                 opening = Opening(terms, BaseUnits(DEPOSIT)).digest(self.domain)
                 signature = self.client.sign(opening).packed()
-                rows.append(
-                    OpeningRow(terms, BaseUnits(DEPOSIT), quote, payer_signature=signature)
-                )
+                rows.append(OpeningRow(terms, BaseUnits(DEPOSIT), quote, payer_signature=signature))
             self.paying.transact(self.escrow, calls.open_batch(rows))
         with self.ledger.write() as connection:
             for terms in made:
@@ -154,9 +152,7 @@ class Town:
 
     def rows(self, several: Sequence[Terms]) -> list[dict[str, object]]:
         with self.ledger.read() as connection:
-            return [
-                dict(sessions.get(connection, self.id_of(terms))) for terms in several
-            ]
+            return [dict(sessions.get(connection, self.id_of(terms))) for terms in several]
 
     def outcomes(self) -> list[str]:
         with self.ledger.read() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import logging
 import os
@@ -39,6 +40,7 @@ class Teller(logging.Handler):
 
 async def main(settings: dict[str, Any]) -> None:
     """Runs until standard input says a line, or ends."""
+    faulthandler.register(signal.SIGUSR1)
     logger = logging.getLogger("honorarium")
     logger.setLevel(logging.INFO)
     logger.addHandler(Teller(settings.get("die_at")))

@@ -114,9 +114,10 @@ def write_sessions(
 
 
 def _rows(connection: Connection, session_ids: Sequence[bytes]) -> Iterable[RowMapping]:
+    session_ids = sorted(session_ids)  # in one order everywhere, or two would wait for each other
     for start in range(0, len(session_ids), 500):
         part = session_ids[start : start + 500]
-        query = select(table).where(table.c.session_id.in_(part))
+        query = select(table).where(table.c.session_id.in_(part)).order_by(table.c.session_id)
         yield from connection.execute(query).mappings().all()
 
 

@@ -18,8 +18,8 @@ from eth_hash.auto import keccak
 from sqlalchemy import RowMapping
 
 from honorarium.chain import AsyncNode, AsyncSender, Fees, Manifest, Outbox, Settlement, calls
-from honorarium.chain.gas import estimate
 from honorarium.chain.logs import decode, read_log
+from honorarium.chain.node import to_hex
 from honorarium.chain.receipts import TxReceipt, receipts_of
 from honorarium.chain.wire import BlockingWire, drive
 from honorarium.errors import (
@@ -229,20 +229,29 @@ class Settlements:
                 settling.finish(connection, batch, [], int(time.time()))
             return False
         data = calls.settle_batch([row.settlement for row in rows])
-        gas = await self._gas(data, len(rows))
+        gas = MOST_BATCH_GAS + MOST_ROW_GAS * len(rows)
         signing: dict[str, Any] = {"gas": gas, "idempotency_key": batch, "content": content}
-        signed = await sender.sign(self._escrow, data, **signing)
-        log.info("%s signed: 0x%s", batch, signed.hash.hex())
+        if self._outbox.of_purpose(batch) is None:
+            await self._try(data, gas)
+            signed = await sender.sign(self._escrow, data, **signing)
+            log.info("%s signed: 0x%s", batch, signed.hash.hex())
         tx_hash = await sender.send(self._escrow, data, **signing)
         log.info("%s sent: 0x%s", batch, tx_hash.hex())
         return True
 
-    async def _gas(self, data: bytes, rows: int) -> int:
-        """Enough for every row: the node's estimate is of its latest block, whose clock may still
-        refuse the units of the last seconds.
+    async def _try(self, data: bytes, gas: int) -> None:
+        """Whether the batch as a whole works, before it is paid for. Raises the ContractError.
+
+        It is tried once with all its gas, not estimated: an estimate tries it dozens of times, and
+        is of a block whose clock may still refuse the units of the last seconds.
         """
-        needed = await estimate(self._node, self._relayer.address, self._escrow, data, 0)
-        return max(needed, MOST_BATCH_GAS + MOST_ROW_GAS * rows)
+        wanted = {
+            "from": to_hex(self._relayer.address),
+            "to": to_hex(self._escrow),
+            "data": to_hex(data),
+            "gas": hex(gas),
+        }
+        await self._node.request("eth_call", [wanted, "latest"])
 
     # ------------------------------------------------------------------ what became of it
 

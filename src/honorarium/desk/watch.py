@@ -129,6 +129,9 @@ class Watcher:
                 if str(error) != str(self.problem):
                     log.warning("the chain cannot be followed: %s", error)
                 self.problem = error
+            except Exception:
+                more = False
+                log.exception("following the chain")
             if not more:
                 await asyncio.sleep(self._every)
 

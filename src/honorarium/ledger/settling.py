@@ -271,7 +271,8 @@ def found_before(connection: Connection, batch: str, earned: Mapping[bytes, int]
 
 def set_outcomes(connection: Connection, batch: str, outcomes: Iterable[Outcome], now: int) -> None:
     """What became of rows of a batch; their sessions can be claimed again."""
-    for each in outcomes:
+    # In one order everywhere, or two transactions would wait for each other.
+    for each in sorted(outcomes, key=lambda one: one.session_id):
         mine = and_(settlements.c.batch == batch, settlements.c.session_id == each.session_id)
         values: dict[str, Any] = {"outcome": SKIPPED, "refusal": each.refusal}
         if each.refusal is None:
