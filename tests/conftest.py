@@ -58,9 +58,9 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def postgres() -> Iterator[Databases]:
     """A PostgreSQL: the one of DATABASE_URL, else one of the tests' own."""
-    with Databases.serve(tmp_path_factory.mktemp("postgres")) as databases:
+    with Databases.serve() as databases:
         yield databases
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import psycopg
@@ -22,17 +23,19 @@ class Databases:
 
     @classmethod
     @contextmanager
-    def serve(cls, folder: Path) -> Iterator[Self]:
-        """The server of DATABASE_URL, else one of our own in `folder`, for as long as it takes."""
+    def serve(cls) -> Iterator[Self]:
+        """The server of DATABASE_URL, else one of our own, for as long as it takes."""
         if named := os.environ.get("DATABASE_URL"):
             yield cls(named)
             return
-        folder.chmod(0o755)  # the server runs as a user of its own where we are root
-        server = get_server(str(folder), cleanup_mode="delete")
-        try:
-            yield cls(server.get_uri())
-        finally:
-            server.cleanup()
+        # Not among pytest's folders: another run may clear those away.
+        with TemporaryDirectory(prefix="honorarium-pg-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)  # the server runs as a user of its own where we are root
+            server = get_server(folder, cleanup_mode="stop")
+            try:
+                yield cls(server.get_uri())
+            finally:
+                server.cleanup()
 
     @contextmanager
     def empty(self) -> Iterator[str]:
