@@ -80,8 +80,9 @@ def serving(chain: LocalChain, manifest: Path, ledger: str, folder: Path) -> Ite
         "HONORARIUM_KEY": "0x" + chain.accounts["operator"].secret().hex(),
         "HONORARIUM_STATE": str(folder),
         "HONORARIUM_DESK_CONNECTIONS": "20000",
-        "HONORARIUM_DESK_CONNECTIONS_PER_ADDRESS": "20000",
+        "HONORARIUM_DESK_SOCKETS_PER_ADDRESS": "20000",
         "HONORARIUM_DESK_REQUESTS_PER_MINUTE": "100000000",
+        "HONORARIUM_DESK_LOG_LEVEL": "warning",
     }
     command = [sys.executable, "-m", "honorarium.cli", "serve", "--json", "--rpc", chain.url]
     command += ["--ledger", ledger, "--port", str(port), "--manifest", str(manifest)]

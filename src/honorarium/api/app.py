@@ -55,7 +55,7 @@ def create_app(desk: Desk, look: Callable[[], Awaitable[object]] | None = None) 
 
     `look`: makes the desk look at the chain now, so that a request need not wait until it does.
     """
-    front = Front(desk, look)
+    front = Front(desk, look or desk.watcher.look)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
-from honorarium.api.app import create_app
 
+from honorarium.api import logs
+from honorarium.api.app import create_app
+from honorarium.api.patience import server_settings
 from honorarium.desk import Desk, Settings
 from honorarium.protocol import Key
 
@@ -19,26 +21,15 @@ def run(settings: Settings, key: Key, ready: Callable[[Desk], None]) -> None:
 
     Raises what `Desk.connect` raises.
     """
+    logs.set_up(settings.log_level)
     _run(_serve(settings, key, ready))
 
 
 async def _serve(settings: Settings, key: Key, ready: Callable[[Desk], None]) -> None:
     async with await Desk.connect(settings, key) as desk:
-        config = uvicorn.Config(
-            create_app(desk),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=settings.idle_seconds,
-            timeout_graceful_shutdown=5,
-            limit_concurrency=settings.connections,
-            ws_max_size=settings.body_bytes,
-            ws_ping_interval=20.0,
-            ws_ping_timeout=20.0,
-        )
+        await desk.begin()
         ready(desk)
+        config = uvicorn.Config(create_app(desk), **server_settings(settings))
         await uvicorn.Server(config).serve()
 
 

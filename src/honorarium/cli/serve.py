@@ -92,7 +92,7 @@ def serve(
     def ready(desk: Any) -> None:
         facts = {
             "url": known.url,
-            "docs": f"{known.url}/docs",
+            "api": f"{known.url}/v1/openapi.json",
             "chain": desk.domain.chain_id,
             "escrow": shown(desk.domain.contract),
             "desk": shown(desk.address),

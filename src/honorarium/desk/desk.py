@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -9,14 +10,20 @@ from typing import Final, Self
 from sqlalchemy import select
 
 from honorarium.chain import AsyncContracts
+from honorarium.chain.node import from_hex
 from honorarium.chain.send import AsyncSender
 from honorarium.desk.clock import ChainClock
 from honorarium.desk.intake import Intake
+from honorarium.desk.policy import Policy
 from honorarium.desk.readings import Readings
 from honorarium.desk.settings import Settings
+from honorarium.desk.settle import Settler
+from honorarium.desk.settlement import relayer_outbox
+from honorarium.desk.watch import Watcher
 from honorarium.errors import InputError
 from honorarium.ids import Address
 from honorarium.ledger import Ledger
+from honorarium.ledger.locks import Locks
 from honorarium.ledger.schema import facts
 from honorarium.protocol.keys import Key
 from honorarium.protocol.typed_data import Domain
@@ -49,7 +56,32 @@ class Desk:
         self.clock = ChainClock()
         self.readings = Readings()
         self.intake = Intake(ledger, key, self.clock, self.readings)
-        self.sender: AsyncSender = contracts.sender(key)
+        # All replicas send with one key, so they share one outbox.
+        outbox = relayer_outbox(ledger, key, contracts.manifest)
+        self.sender = AsyncSender(contracts.node, key, outbox=outbox)
+        self.locks = Locks(ledger)
+        self.settler = Settler(
+            ledger,
+            settings.rpc,
+            contracts.manifest,
+            key,
+            self.locks,
+            self.clock,
+            policy=policy_of(settings, contracts.test_token),
+            confirmations=settings.confirmations,
+            changed=self.readings.changed,
+        )
+        self.watcher = Watcher(
+            ledger,
+            contracts,
+            self.locks,
+            self.clock,
+            confirmations=settings.confirmations,
+            every=settings.look_seconds,
+            changed=self.readings.changed,
+            urgent=self.settler.wake,
+        )
+        self._begun = False
 
     @classmethod
     async def connect(cls, settings: Settings, key: Key, *, state: Path | None = None) -> Self:
@@ -86,13 +118,24 @@ class Desk:
         self.intake.start()
         return self
 
+    async def begin(self) -> None:
+        """Watches the chain and settles, beside what is asked of it."""
+        self._begun = True
+        await self.watcher.look()
+        await self.watcher.start()
+        await self.settler.start()
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._begun:
+            await self.settler.stop()
+            await self.watcher.stop()
         self.intake.stop()
+        await asyncio.to_thread(self.locks.close)
         await self.contracts.close()
         self.ledger.close()
 
@@ -112,3 +155,15 @@ class Desk:
                     connection.execute(facts.insert().values(name=name, value=found[name]))
                 elif known[name] != found[name]:
                     raise OtherLedger(self.ledger.place, name, found[name], known[name])
+
+
+def policy_of(settings: Settings, test_token: Address | None) -> Policy:
+    """When to settle, as the settings say. Play money is worth settling from its first unit on."""
+    floor = settings.settle_floor
+    return Policy(
+        coin_prices={Address(from_hex(each)): n for each, n in settings.coin_prices.items()},
+        floors={} if test_token is None else {test_token: max(1, floor or 0)},
+        floor=floor,
+        idle=settings.settle_idle,
+        worth=settings.settle_worth,
+    )

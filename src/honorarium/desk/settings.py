@@ -43,6 +43,21 @@ class Settings(BaseSettings):
     confirmations: int = Field(
         1, ge=0, description="So many blocks follow before what a block says is final."
     )
+    look_seconds: float = Field(
+        1.0, gt=0, description="So often it looks for new blocks of the chain."
+    )
+    settle_idle: int = Field(
+        300, ge=1, description="A session is settled so many seconds after its last voucher."
+    )
+    settle_worth: int = Field(
+        100, ge=1, description="Or once it brings so many times what its row of a batch costs."
+    )
+    settle_floor: int | None = Field(
+        None,
+        ge=1,
+        description="Base units that a session has to bring, for tokens whose price is not in "
+        "`coin_prices`; without: such tokens are not settled, but for the test token.",
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
     retention_days: int = Field(
         3650, ge=1, description="Closed sessions' journals are kept for so long (see `desk prune`)."
