@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import honorarium
+from honorarium.api.problems import status_of
 from honorarium.errors import (
     ChainError,
     ContractError,
@@ -37,8 +38,11 @@ TITLE: Final = """\
 
 Whatever this package refuses or fails at is an exception below `HonorariumError`. Each keeps the
 values it speaks of as attributes, by the names given here, and its message says what was wrong and
-what to do; the messages here are made with sample values. `slug` of the class is the name in words,
-for a service's problem type.
+what to do; the messages here are made with sample values. `slug` of the class is the name in words.
+
+A desk answers an error as a problem (RFC 9457, `application/problem+json`): its `type` is
+`urn:honorarium:problem:` and the slug, its `title` the class's name, its `detail` the message, and
+the error's values are members of it, in camelCase. Slug and HTTP status stand beside each error.
 
 | | means | so |
 |---|---|---|
@@ -110,7 +114,7 @@ def _other(error: type[HonorariumError]) -> str:
 
 
 def _entry(error: type[HonorariumError], head: str, beside: str, message: str) -> str:
-    lines = [f"- **{head}** {beside}  "]
+    lines = [f"- **{head}** {beside}, problem `{error.slug}` {status_of(error)}  "]
     if meaning := _meaning(error):
         lines.append(f"  {meaning}" + ("  " if message else ""))
     if message:

@@ -64,7 +64,7 @@ def server_settings(settings: Settings) -> dict[str, Any]:
         "host": settings.host,
         "port": settings.port,
         "http": patient(settings.head_seconds),
-        "ws": "websockets",
+        "ws": "websockets-sansio",
         "log_config": None,
         "access_log": False,
         "server_header": False,

@@ -111,10 +111,10 @@ def take(connection: Connection, name: str, advisor: Address, now: int) -> Seque
 
 def waited_for(connection: Connection, advisors: Collection[bytes], now: int) -> Sequence[bytes]:
     """Of these advisors those for whom something waits that nobody has taken."""
-    query = select(asks.c.advisor.distinct()).where(
+    query = select(asks.c.advisor).where(
         asks.c.advisor.in_(list(advisors)), asks.c.taken_by.is_(None), asks.c.expires_at > now
     )
-    return connection.execute(query).scalars().all()
+    return connection.execute(query.distinct()).scalars().all()
 
 
 def answer(

@@ -57,14 +57,14 @@ def known(connection: Connection, account: Address) -> bool:
 
 def tokens_of(connection: Connection, account: Address) -> set[bytes]:
     """The tokens in which the account has sessions."""
-    query = select(sessions.c.token.distinct()).where(
+    query = select(sessions.c.token).where(
         or_(
             sessions.c.client == account,
             sessions.c.payer == account,
             sessions.c.advisor == account,
         )
     )
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(query.distinct()).scalars())
 
 
 def earning_rows(connection: Connection, advisor: Address) -> Sequence[RowMapping]:
