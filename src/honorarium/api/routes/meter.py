@@ -21,7 +21,7 @@ from honorarium.api.frames import (
 )
 from honorarium.api.problems import problem_of, refuse
 from honorarium.desk import Desk, Reading
-from honorarium.errors import HonorariumError, TooManyUnits
+from honorarium.errors import HonorariumError, JournalRefused, TooManyUnits
 from honorarium.ids import SessionId
 from honorarium.protocol import EntryKind
 from honorarium.protocol.documents import DocumentUnreadable
@@ -42,7 +42,7 @@ async def answered(desk: Desk, session_id: SessionId, sent: Sent) -> dict[str, A
         return {"heard": len(heard.told)}
     try:
         accepted = await desk.intake.take(session_id, sent.voucher, sent.entries, sent.after)
-    except TooManyUnits:
+    except (TooManyUnits, JournalRefused):
         # On a chain of recorded days only a block tells that time has passed.
         if not await desk.clock.refresh(desk.contracts.node):
             raise
