@@ -23,15 +23,18 @@ class Databases:
 
     @classmethod
     @contextmanager
-    def serve(cls) -> Iterator[Self]:
-        """The server of DATABASE_URL, else one of our own, for as long as it takes."""
+    def serve(cls, folder: Path | None = None) -> Iterator[Self]:
+        """The server of DATABASE_URL, else one of our own, for as long as it takes; `folder` None:
+        in a temporary one.
+        """
         if named := os.environ.get("DATABASE_URL"):
             yield cls(named)
             return
         # Not among pytest's folders: another run may clear those away.
-        with TemporaryDirectory(prefix="honorarium-pg-", ignore_cleanup_errors=True) as folder:
-            Path(folder).chmod(0o755)  # the server runs as a user of its own where we are root
-            server = get_server(folder, cleanup_mode="stop")
+        with TemporaryDirectory(prefix="honorarium-pg-", ignore_cleanup_errors=True) as temporary:
+            home = folder or Path(temporary)
+            home.chmod(0o755)  # the server runs as a user of its own where we are root
+            server = get_server(str(home), cleanup_mode="stop")
             try:
                 yield cls(server.get_uri())
             finally:
