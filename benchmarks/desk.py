@@ -17,18 +17,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import secrets
 import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -39,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from databases import Databases
+from desk_process import DeskProcess
 from honorarium.chain import Contracts, LocalChain
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.ledger import Ledger, sessions
@@ -55,69 +53,13 @@ METER: Final = Key.from_bytes(hashlib.sha256(b"bench meter").digest())
 ADVISOR: Final = Key.from_bytes(hashlib.sha256(b"bench advisor").digest())
 
 
-@dataclass(frozen=True)
-class Serving:
-    """One replica: its address and its process."""
-
-    url: str
-    process: subprocess.Popen[str]
-
-    def resident(self) -> int:
-        """Bytes of memory that it holds."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        line = next(each for each in status.splitlines() if each.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
-
-@contextmanager
-def serving(chain: LocalChain, manifest: Path, ledger: str, folder: Path) -> Iterator[Serving]:
-    """`honorarium serve`, until it is asked to end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "HONORARIUM_KEY": "0x" + chain.accounts["operator"].secret().hex(),
-        "HONORARIUM_STATE": str(folder),
-        "HONORARIUM_DESK_CONNECTIONS": "20000",
-        "HONORARIUM_DESK_SOCKETS_PER_ADDRESS": "20000",
-        "HONORARIUM_DESK_REQUESTS_PER_MINUTE": "100000000",
-        "HONORARIUM_DESK_LOG_LEVEL": "warning",
-    }
-    command = [sys.executable, "-m", "honorarium.cli", "serve", "--json", "--rpc", chain.url]
-    command += ["--ledger", ledger, "--port", str(port), "--manifest", str(manifest)]
-    log = folder / f"serve-{port}.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    assert process.stdout is not None
-    try:
-        if not process.stdout.readline():
-            raise RuntimeError(f"the desk did not start: {log.read_text()[-2000:]}")
-        _await(port, process, log)
-        yield Serving(f"http://127.0.0.1:{port}", process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def _await(port: int, process: subprocess.Popen[str], log: Path) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            raise RuntimeError(
-                f"the desk ended with {process.returncode}: {log.read_text()[-2000:]}"
-            )
-        time.sleep(0.05)
-    raise RuntimeError("the desk does not listen after 10 seconds")
+MANY: Final = {
+    "connections": 20_000,
+    "sockets_per_address": 20_000,
+    "requests_per_minute": 100_000_000,
+    "log_level": "warning",
+}
+"""Settings of a desk whose clients are all at one address."""
 
 
 def seed(ledger: str, domain: Domain, began: int, several: int) -> list[bytes]:
@@ -249,15 +191,17 @@ class Bench:
     domain: Domain
     folder: Path
 
+    def replica(self, ledger: str) -> DeskProcess:
+        """One process of a desk."""
+        key = self.chain.accounts["operator"]
+        return DeskProcess(self.chain.url, self.manifest, ledger, key, self.folder, MANY)
+
     def desk(self, ledger: str, replicas: int, live: int, ticks: int) -> dict[str, Any]:
         """Ticks a second and latencies, of `live` sessions on `replicas` processes."""
         began = int(time.time()) - HOUR
         made = seed(ledger, self.domain, began, live)
         with ExitStack() as stack:
-            up = [
-                stack.enter_context(serving(self.chain, self.manifest, ledger, self.folder))
-                for _ in range(replicas)
-            ]
+            up = [stack.enter_context(self.replica(ledger).running()) for _ in range(replicas)]
             load = Load(
                 [each.url for each in up],
                 self.domain,
@@ -288,7 +232,7 @@ class Bench:
         ledger = f"{self.folder}/scale-{live}.sqlite3"
         began = int(time.time()) - HOUR
         made = seed(ledger, self.domain, began, live)
-        with serving(self.chain, self.manifest, ledger, self.folder) as up:
+        with self.replica(ledger).running() as up:
             before = up.resident()
             load = Load(
                 [up.url],
@@ -314,7 +258,8 @@ def show(title: str, rows: Sequence[dict[str, Any]], columns: dict[str, str]) ->
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*(f"{row[name]:,}" if name in row else "" for name in columns))
+        cells = (row.get(name, "") for name in columns)
+        table.add_row(*(each if isinstance(each, str) else f"{each:,}" for each in cells))
     Console().print(table)
 
 
@@ -353,7 +298,7 @@ def main() -> int:
             }
             rows = [{"ledger": "SQLite", **first}]
             if not given.no_postgres:
-                databases = stack.enter_context(Databases.serve(_made(folder / "postgres")))
+                databases = stack.enter_context(Databases.serve())
                 for replicas in (1, 2):
                     url = stack.enter_context(databases.empty())
                     found = bench.desk(url, replicas, given.sessions, given.ticks)
@@ -370,8 +315,8 @@ def main() -> int:
             }
             show("A desk's vouchers, durable (p50 and p99 at 1,000 ticks/s)", rows, columns)
             console.print(
-                f"recovery and signature alone: {crypto:,.0f} a second on one core; one durable row "
-                f"of the bare SQLite: {disk:.2f} ms"
+                f"recovery and signature alone: {crypto:,.0f} a second on one core; "
+                f"one durable row of the bare SQLite: {disk:.2f} ms"
             )
             write("desk", told)
             grown = [bench.scale(live) for live in given.scale]
@@ -394,12 +339,6 @@ def main() -> int:
             f"{name} {told[name]:,}, target {target:,}{' [yellow](missed)[/]' if missed else ''}"
         )
     return 0
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    folder.parent.chmod(0o755)
-    return folder
 
 
 if __name__ == "__main__":
