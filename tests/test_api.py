@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,6 @@ from api_stage import (
     quote_of,
     relayable,
     served,
-    sign,
     signed,
 )
 from conftest import Place
@@ -151,7 +151,7 @@ def test_a_message_signs_in_once(desk: Served) -> None:
     ids=lambda changes: next(iter(changes)) + str(next(iter(changes.values())))[:10],
 )
 def test_a_message_for_elsewhere_or_by_somebody_else_lets_nobody_in(
-    desk: Served, changes: dict[str, object]
+    desk: Served, changes: dict[str, Any]
 ) -> None:
     refused = desk.ask("POST", "/v1/sign-in", desk.message(Key.generate(), **changes))
     assert (refused.status_code, slug(refused)) == (403, "sign-in-refused")
@@ -515,4 +515,3 @@ def test_money_is_as_it_stands_on_the_chain(desk: Served, who: People) -> None:
     assert {each["symbol"]: each["wallet"] for each in found} == {"tUSD": str(MONEY), "ETH": "0"}
     odd = desk.ask("GET", f"{path}?token=0x{'77' * 20}")
     assert slug(odd) == "token-without-code"
-    assert sign(who, who.document(who.in_advance())["terms"])["signature"].startswith("0x")
