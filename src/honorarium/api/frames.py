@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from honorarium.chain.deploy import shown
@@ -55,7 +56,10 @@ def _voucher(given: Mapping[str, Any]) -> SignedVoucher:
 def acknowledgement_frame(accepted: SignedAcknowledgement, desk: Address) -> dict[str, Any]:
     """The desk's countersignature."""
     record = reading_record(accepted.units, accepted.journal, accepted.signature)
-    return {**record, "by": shown(desk)}
+    return {**record, "by": _shown(desk)}
+
+
+_shown = lru_cache(maxsize=8)(shown)  # in every acknowledgement, and always the same
 
 
 def entry_frames(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Dialect, RowMapping, bindparam, func, insert, select, update
 
 from honorarium.errors import InputError
 from honorarium.ids import ZERO_HASH, SessionId
@@ -195,6 +196,20 @@ _SAVE: Final = (
 )
 
 
+@lru_cache(maxsize=8)
+def _statement(dialect: Dialect) -> tuple[str, list[str] | None]:
+    """`_SAVE` as the driver takes it, and the order of its parameters; None: by name."""
+    compiled = _SAVE.compile(dialect=dialect)
+    return str(compiled), compiled.positiontup
+
+
+def _save(connection: Connection, rows: list[dict[str, Any]]) -> int:
+    """How many rows were written. Straight to the driver: it happens for every voucher."""
+    statement, order = _statement(connection.dialect)
+    given: Any = rows if order is None else [tuple(row[name] for name in order) for row in rows]
+    return connection.exec_driver_sql(statement, given).rowcount
+
+
 def save(connection: Connection, changes: Sequence[Change]) -> set[bytes]:
     """Writes what books have learnt. Returns the sessions that somebody else has changed since they
     were read: of those nothing is written.
@@ -204,13 +219,11 @@ def save(connection: Connection, changes: Sequence[Change]) -> set[bytes]:
     rows = [change.row() for change in changes]
     stale: set[bytes] = set()
     with connection.begin_nested() as attempt:
-        done = connection.execute(_SAVE, rows)
-        if done.rowcount != len(rows):
+        written = _save(connection, rows)
+        if written != len(rows):
             attempt.rollback()
-    if done.rowcount != len(rows):
-        for row in rows:
-            if connection.execute(_SAVE, row).rowcount != 1:
-                stale.add(row["of"])
+    if written != len(rows):
+        stale = {row["of"] for row in rows if _save(connection, [row]) != 1}
     fresh = [
         {"session_id": change.session_id, "seq": change.seq, "record": change.records}
         for change in changes
