@@ -31,7 +31,7 @@ DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
 
-.PHONY: help setup demo test check unit bench gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
+.PHONY: kills help setup demo test check unit bench gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
 
 help:  ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,11 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 
 bench: setup  ## how fast the Python is, as ratios to limits measured in the same run, into benchmarks/results
 	@$(BIN)/python benchmarks/verify.py
+	@PYTHONPATH=tests $(BIN)/python benchmarks/desk.py
+	@PYTHONPATH=tests $(BIN)/python benchmarks/settle.py
+
+kills: setup  ## kill -9 of a desk under load, 100 times: nothing may be lost or double
+	@$(BIN)/python scripts/kills.py
 
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json and docs/gas.md
 	@$(BIN)/python benchmarks/gas.py
