@@ -1,9 +1,9 @@
 """What settling costs: sessions per transaction, per second, gas each.
 
 A desk (`honorarium serve`, with its durable workflows) settles sessions that have a voucher in
-hand, on Anvil. The limit beside it, measured in the same run: the same batches handed to the node by the
-bare sender, one after the other, with nothing kept about what becomes of each session. The gas of
-one session alone is that of `settle`, by itself, in the same run.
+hand, on Anvil. The limit beside it, measured in the same run: the same batches handed to the node
+by the bare sender, one after the other, with nothing kept about what becomes of each session. The
+gas of one session alone is that of `settle`, by itself, in the same run.
 
     make bench                                  measure, print, write results/settle.json
     python benchmarks/settle.py --sessions 1000
