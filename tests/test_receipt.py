@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import protocol_values as values
 from conftest import Place
 from honorarium.advisor import Advisor
+from honorarium.bill.lines import Fiat, Vat, fee_lines, half_up, tariff_words, with_places
 from honorarium.chain import Contracts, LogRecord, Node, calls
 from honorarium.client import (
     Client,
@@ -34,7 +35,6 @@ from honorarium.client import (
     WrongToken,
     ZoneUnknown,
 )
-from honorarium.client.receipt_bill import Fiat, Vat, fee_lines, half_up, tariff_words, with_places
 from honorarium.errors import JournalChanged, StaleVoucher
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.money import COIN, Token

@@ -14,9 +14,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from honorarium.chain import LogRecord
-from honorarium.client import receipt_json, receipt_page
-from honorarium.client.receipt_bill import (
+from honorarium.bill.lines import (
     Fiat,
     Line,
     Vat,
@@ -24,8 +22,10 @@ from honorarium.client.receipt_bill import (
     platform_share,
     tariff_words,
 )
-from honorarium.client.receipt_errors import ZoneUnknown
-from honorarium.client.receipt_log import Funding, Step, Tip, read_log
+from honorarium.bill.log import Funding, Step, Tip, read_log
+from honorarium.bill.text import zone_of
+from honorarium.chain import LogRecord
+from honorarium.client import receipt_json, receipt_page
 from honorarium.errors import JournalChanged
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.money import Amount, Token
@@ -221,10 +221,7 @@ class Receipt:
 
     def with_zone(self, name: str) -> Receipt:
         """With times also in this zone, such as `Europe/Zurich`. Raises ZoneUnknown."""
-        try:
-            return replace(self, zone=ZoneInfo(name))
-        except (KeyError, OSError, ValueError) as error:
-            raise ZoneUnknown(name) from error
+        return replace(self, zone=zone_of(name))
 
     # ------------------------------------------------------------------ forms
 

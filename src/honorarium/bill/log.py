@@ -12,9 +12,7 @@ from typing import Final, NamedTuple
 
 from eth_utils.address import to_checksum_address
 
-from honorarium.chain import LogRecord
-from honorarium.client.receipt_bill import counted, money_words
-from honorarium.client.receipt_errors import (
+from honorarium.bill.errors import (
     ForeignRecord,
     LogContradicts,
     SessionRevoked,
@@ -23,6 +21,8 @@ from honorarium.client.receipt_errors import (
     WrongDomain,
     WrongToken,
 )
+from honorarium.bill.lines import counted, money_words
+from honorarium.chain import LogRecord
 from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.money import Token

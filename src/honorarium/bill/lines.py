@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
-from honorarium.client.receipt_errors import RateNotUsable
+from honorarium.bill.errors import RateNotUsable
 from honorarium.money import Token
 from honorarium.protocol.tariff import Tariff
 from honorarium.units import WHOLE_SHARE, BaseUnits, format_amount
