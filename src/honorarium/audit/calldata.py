@@ -82,6 +82,16 @@ class AnswerRow:
 Row = OpenRow | CloseRow | RateRow | AnswerRow
 
 
+@dataclass(frozen=True, slots=True)
+class VoucherRow:
+    """A voucher on which units were credited; `signature` is the meter's, r ‖ vs (EIP-2098)."""
+
+    terms: Terms
+    units: int
+    journal: Hash
+    signature: bytes
+
+
 class _Words:
     """Arguments from `base` on: words, and the dynamic parts that they point to."""
 
@@ -116,6 +126,15 @@ class _Words:
         """Raises ValueError if a session should open with terms that are not canonical."""
         words = [self.word(index + i) for i in range(PACKED_WORDS)]
         return Terms.unpack(words, canonical=opening)
+
+    def flat_rows(self, words: int) -> Iterator[_Words]:
+        """The elements of the array, of so many words each, that the first word points to."""
+        array = self.at(0)
+        count = array.number(0)
+        if count * 32 * words > len(self.data):
+            raise Unreadable(f"{count} rows are beyond the calldata")
+        for index in range(count):
+            yield _Words(self.data, array.base + 32 + 32 * words * index)
 
     def rows(self) -> Iterator[_Words]:
         """The elements of the array of dynamic structs that the first word points to."""
@@ -160,6 +179,10 @@ def _rate(a: _Words) -> Row:
 
 def _answer(a: _Words) -> Row:
     return AnswerRow(a.terms(0), Hash(a.word(7)), a.bytes(8))
+
+
+def _voucher(a: _Words) -> VoucherRow:
+    return VoucherRow(a.terms(0), a.number(7), Hash(a.word(8)), a.word(9) + a.word(10))
 
 
 def _one(read: Callable[[_Words], Row]) -> Callable[[_Words], Iterator[Row]]:
@@ -216,5 +239,30 @@ def rows_of(data: bytes) -> list[Row]:
         return []
     try:
         return list(read(_Words(data, 4)))
+    except ValueError:
+        return []
+
+
+_SETTLEMENT: Final = f"({_PACKED},{_VOUCHER})"
+_SETTLEMENT_WORDS: Final = PACKED_WORDS + 4
+
+_VOUCHERS: Final[dict[bytes, Callable[[_Words], Iterator[_Words]]]] = {
+    _selector(f"settle({_SETTLEMENT})"): lambda a: iter((a,)),
+    _selector(f"settleBatch({_SETTLEMENT}[])"): lambda a: a.flat_rows(_SETTLEMENT_WORDS),
+    _selector(f"close({_SETTLEMENT})"): lambda a: iter((a,)),
+    _selector(f"closeFor({_CLOSING})"): lambda a: iter((a.at(0),)),
+    _selector(f"closeBatch({_CLOSING}[])"): lambda a: a.rows(),
+}
+
+
+def vouchers_of(data: bytes) -> list[VoucherRow]:
+    """The vouchers in this calldata of the escrow; empty if it is none of these calls, or cannot be
+    read. A close without a voucher has one of 0 units that nobody signed.
+    """
+    read = _VOUCHERS.get(bytes(data[:4]))
+    if read is None:
+        return []
+    try:
+        return [_voucher(row) for row in read(_Words(data, 4))]
     except ValueError:
         return []
