@@ -39,7 +39,6 @@ from honorarium.protocol.messages import (
     ReceiveWithAuthorization,
     opening_nonce,
 )
-from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, UnixTime
 
@@ -191,27 +190,13 @@ class Consent:
             case None:
                 must("payer", terms.payer, Hash(bytes(32)), b"")
             case Authorized() as paid:
-                digest = self._authorization(terms, row.deposit, session_id, paid)
+                separator = self._separator(terms.token) or bytes(32)
+                digest = authorized_digest(separator, self._domain, row, paid)
                 must("payer", terms.payer, digest, paid.signature)
             case bytes() as signature:
                 opening = Opening(terms, BaseUnits(row.deposit))
                 must("payer", terms.payer, opening.digest(self._domain), signature)
         return judged
-
-    def _authorization(
-        self, terms: Terms, deposit: int, session_id: SessionId, paid: Authorized
-    ) -> Hash:
-        """The EIP-3009 digest in the token's own domain; of a token without one, nobody's."""
-        message = ReceiveWithAuthorization(
-            terms.payer,
-            self._domain.contract,
-            BaseUnits(deposit),
-            UnixTime(paid.valid_after),
-            UnixTime(paid.valid_before),
-            opening_nonce(session_id),
-        )
-        separator = self._separator(terms.token) or bytes(32)
-        return digest_under(separator, message.struct_hash())
 
     def _rating(self, entry: Entry, event: Rated, row: Row, sent: Transaction) -> list[Judged]:
         assert isinstance(row, RateRow)
@@ -335,3 +320,18 @@ def ended_early(entry: Entry, session: SessionRecord) -> bool:
 def digest_under(separator: bytes, hashed: bytes) -> Hash:
     """EIP-712: what is signed for a struct of hash `hashed` in the domain of this separator."""
     return Hash(keccak(b"\x19\x01" + separator + hashed))
+
+
+def authorized_digest(separator: bytes, escrow: Domain, row: OpenRow, paid: Authorized) -> Hash:
+    """The EIP-3009 digest of an opening, under the token's own domain; zero bytes as the separator
+    of a token that has none give nobody's.
+    """
+    message = ReceiveWithAuthorization(
+        row.terms.payer,
+        escrow.contract,
+        BaseUnits(row.deposit),
+        UnixTime(paid.valid_after),
+        UnixTime(paid.valid_before),
+        opening_nonce(row.terms.session_id(escrow)),
+    )
+    return digest_under(separator, message.struct_hash())
