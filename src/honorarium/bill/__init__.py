@@ -26,12 +26,13 @@ from honorarium.bill.lines import (
     half_up,
     money_words,
     platform_share,
+    refund_place,
     tariff_words,
     unit_name,
     units_name,
     with_places,
 )
-from honorarium.bill.log import Funding, SessionLog, Step, Tip, read_log
+from honorarium.bill.log import Funding, SessionLog, Step, Tip, entries_to, read_log
 
 __all__ = [
     "Fiat",
@@ -51,11 +52,13 @@ __all__ = [
     "WrongToken",
     "ZoneUnknown",
     "counted",
+    "entries_to",
     "fee_lines",
     "half_up",
     "money_words",
     "platform_share",
     "read_log",
+    "refund_place",
     "tariff_words",
     "unit_name",
     "units_name",

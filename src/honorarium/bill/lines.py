@@ -55,6 +55,15 @@ def platform_share(earned: int, bps: int) -> BaseUnits:
     return BaseUnits(earned * bps // WHOLE_SHARE)
 
 
+def refund_place(refund: int, credited: bool) -> str:
+    """Where a refund went: `wallet` or (`credited`) `balance` of the payer; `nobody` if nothing is
+    left.
+    """
+    if not refund:
+        return "nobody"
+    return "balance" if credited else "wallet"
+
+
 def fee_lines(tariff: Tariff, units: int, fee: int, token: Token) -> tuple[Line, ...]:
     """How the tariff makes `fee` of `units`: the amounts add up to it, exactly.
 

@@ -14,21 +14,9 @@ from rich.table import Table
 
 from honorarium.audit import Finding, Verdict, gather, line, write
 from honorarium.audit import audit as judge
-from honorarium.chain import LocalChain, Manifest, Node, attach, find
-from honorarium.errors import InputError
+from honorarium.cli.place import place
 
 SHOWN: Final = 10  # findings on the screen; all are in the file
-
-
-class AuditPlaceUnclear(InputError):
-    """It is not said which chain is to be audited, or it is not there."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            f"{reason}; give either --rpc URL, a node that runs, or --chain DIR, the folder of a "
-            "replay or of `honorarium chain`"
-        )
 
 
 def audit(
@@ -72,7 +60,7 @@ def audit(
     """
     console = Console(stderr=True)
     with ExitStack() as stack:
-        node, found = _place(stack, console, rpc, chain, manifest)
+        node, found = place(stack, console, rpc, chain, manifest)
         with _bar(console) as progress:
             verdict = judge(
                 gather(
@@ -88,49 +76,6 @@ def audit(
     typer.echo(path.read_text(encoding="utf-8").rstrip() if whole else line(verdict))
     if not verdict.ok:
         raise typer.Exit(1)
-
-
-def _place(
-    stack: ExitStack, console: Console, rpc: str | None, chain: Path | None, manifest: Path | None
-) -> tuple[Node, Manifest]:
-    """The node, started if need be, and the deployment on it, verified.
-
-    Raises AuditPlaceUnclear, and what starting, reading and attaching raise.
-    """
-    if (rpc is None) == (chain is None):
-        reason = "no chain is named" if rpc is None else "both --rpc and --chain are given"
-        raise AuditPlaceUnclear(reason)
-    loaded = Manifest.load(manifest) if manifest is not None else None
-    if chain is not None:
-        # A replay's chain has a folder of its own in it; `honorarium chain` uses the whole.
-        home = next((f for f in (chain / "chain", chain) if (f / "chain.json").is_file()), None)
-        if home is None:
-            raise AuditPlaceUnclear(f"{chain} holds no chain (did it run on another node?)")
-        loaded = loaded or Manifest.load(chain / "manifest.json")
-        console.print("starting the chain ...")
-        node = Node(stack.enter_context(LocalChain.start(directory=home)).url)
-    else:
-        node = Node(rpc or "")
-    stack.enter_context(node)
-    if loaded is None:
-        return node, find(node)
-    attach(node, loaded)
-    _must_begin_early_enough(node, loaded)
-    return node, loaded
-
-
-def _must_begin_early_enough(node: Node, manifest: Manifest) -> None:
-    """The manifest comes from whoever is audited: it must not hide what happened before."""
-    before = manifest.block - 1
-    if before < 0:
-        return
-    for name in ("SessionEscrow", "TipJar"):
-        later = before > node.block().number
-        if later or node.code(manifest.contracts[name].address, before):
-            raise AuditPlaceUnclear(
-                f"the manifest says that the contracts came in block {manifest.block}, and {name} "
-                f"{'is not that late' if later else f'was there in block {before} already'}"
-            )
 
 
 class _Bars:
