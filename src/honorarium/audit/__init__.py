@@ -10,18 +10,22 @@ allowed?), compare (did the contract come to the same?), judge (all of it), repo
 """
 
 from honorarium.audit.collect import gather
+from honorarium.audit.explain import Explanation, Stretch, explain
 from honorarium.audit.facts import Facts, Finding
 from honorarium.audit.judge import RULES, Verdict, audit
 from honorarium.audit.report import ReportNotWritten, as_json, line, write
 
 __all__ = [
     "RULES",
+    "Explanation",
     "Facts",
     "Finding",
     "ReportNotWritten",
+    "Stretch",
     "Verdict",
     "as_json",
     "audit",
+    "explain",
     "gather",
     "line",
     "write",

@@ -19,6 +19,7 @@ from honorarium.cli.chain import chain
 from honorarium.cli.common import plain, visible
 from honorarium.cli.deploy import deploy
 from honorarium.cli.doctor import doctor
+from honorarium.cli.explain import explain
 from honorarium.cli.history import history, session
 from honorarium.cli.meter import meter
 from honorarium.cli.opinions import answer, rate, tip
@@ -44,7 +45,7 @@ _PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "A chain": (chain, deploy, doctor),
     "Before a session": (tariff, quote, revoke),
     "A session": (open_session, meter, topup, settle, close, leave, finalize),
-    "Afterwards": (tip, rate, answer, session, history),
+    "Afterwards": (tip, rate, answer, session, history, explain),
     "Money": (balance, deposit, withdraw),
     "Many sessions": (replay, audit),
 }
