@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from honorarium.bill import with_places
-from honorarium.chain import Contracts, LogRecord, receipts, transactions
+from honorarium.chain import Contracts, LogRecord, calls, receipts, transactions
 from honorarium.cli.common import LOCAL_NODE, AsJson, ManifestFile, Rpc, account_of, document
 from honorarium.cli.common import visible as shown_text
 from honorarium.cli.place import ChainFolder, contracts_at
@@ -19,6 +19,7 @@ from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.money import Token
 from honorarium.statement import Paid, Period, Rates, Statement, as_json, read_entries, state, write
 from honorarium.statement.sheets import fixed
+from honorarium.units import BlockNumber
 
 
 def statement(
@@ -72,7 +73,7 @@ def statement(
     if rates is not None and currency is not None:
         known = Rates.read(rates, document(rates), currency, period.zone)
     with contracts_at(rpc, chain, manifest) as contracts:
-        records = contracts.account_history(account)
+        records, last = _history(contracts, account)
         entries = read_entries(records, account, _paid(contracts, records, account) if gas else ())
         wanted = {*entries.tokens, *map(_token, token or ())}
         if gas:
@@ -85,7 +86,12 @@ def statement(
             contracts.escrow,
             name=name,
             rates=known,
-            balances={each: int(contracts.balance(each, account)) for each in wanted},
+            balances={
+                each: contracts.node.read(
+                    calls.balance_of(contracts.escrow.contract, each, account), last
+                )
+                for each in wanted
+            },
         )
     written = write(made, out, font=font)
     if json_:
@@ -98,6 +104,12 @@ def statement(
         console.print("Nothing happened in this period.")
     names = ", ".join(path.name for path in written)
     console.print(f"[dim]written[/] {out}: {names}", highlight=False, soft_wrap=True)
+
+
+def _history(contracts: Contracts, account: Address) -> tuple[list[LogRecord], BlockNumber]:
+    """The account's records up to a block, and that block: others may follow in between."""
+    last = contracts.node.block().number
+    return [each for each in contracts.account_history(account) if each.block <= last], last
 
 
 def _token(text: str) -> Address:

@@ -24,6 +24,7 @@ from honorarium.statement.entries import Kind
 from honorarium.statement.errors import FontUnusable, GlyphsMissing
 from honorarium.statement.sheets import fixed
 from honorarium.statement.statement import Quarter, Row, Statement
+from honorarium.units import format_amount
 
 INK: Final = (29, 28, 26)
 SOFT: Final = (104, 100, 93)
@@ -223,8 +224,17 @@ def _earned(statement: Statement, token: Token) -> int:
     return sums.net + sums.tips
 
 
+def _places(statement: Statement, token: Token) -> int:
+    """So many places show every amount of the token exactly, and in line with the others."""
+    of_token = (row.entry for row in statement.rows if row.token == token)
+    amounts = [x for e in of_token for x in (e.amount, e.gross, e.platform)]
+    amounts.append(statement.opening_of(token))
+    texts = (format_amount(x, token.decimals) for x in amounts)
+    return max(2, max(len(text.partition(".")[2]) for text in texts))
+
+
 def _sums(paper: _Paper, statement: Statement, token: Token) -> None:
-    sums, rates = statement.sums(token), statement.rates
+    sums, rates, places = statement.sums(token), statement.rates, _places(statement, token)
     worth_column = (Column(rates.currency, 34, "R"),) if rates else ()
     wide = paper.w - 2 * _MARGIN - 44 - (34 if rates else 0)
     columns = (
@@ -237,7 +247,7 @@ def _sums(paper: _Paper, statement: Statement, token: Token) -> None:
 
     def row(what: str, units: int, worth: int | None = None, *, bold: bool = False) -> None:
         paper.ink(9, INK, "B" if bold else "")
-        texts = [what, _minus(with_places(units, token.decimals))]
+        texts = [what, _minus(with_places(units, token.decimals, places))]
         if rates:
             texts.append("" if worth is None else _minus(fixed(worth, rates.places)))
         paper.cells(columns, texts)
@@ -265,12 +275,12 @@ def _quarters(paper: _Paper, statement: Statement) -> None:
     rates = statement.rates
     paper.section("By quarter, as DAC7 asks")
     columns = (
-        Column("Quarter", 26),
-        Column("In", 22),
-        Column("Activities", 20, "R"),
-        Column("Consideration", 36, "R"),
-        Column("of which tips", 30, "R"),
-        Column("Fees withheld", 30, "R"),
+        Column("Quarter", 24),
+        Column("Paid in", 32),
+        Column("Activities", 22, "R"),
+        Column("Consideration", 34, "R"),
+        Column("of which tips", 31, "R"),
+        Column("Fees withheld", 31, "R"),
     )
     paper.heads(columns)
     partial = False
@@ -278,7 +288,7 @@ def _quarters(paper: _Paper, statement: Statement) -> None:
     def amount(each: Quarter, units: int, worth: int) -> str:
         if rates:
             return fixed(worth, rates.places)
-        return with_places(units, each.token.decimals)
+        return with_places(units, each.token.decimals, _places(statement, each.token))
 
     for each in statement.quarters:
         partial |= not each.whole
@@ -287,7 +297,7 @@ def _quarters(paper: _Paper, statement: Statement) -> None:
             columns,
             (
                 each.name + ("" if each.whole else " *"),
-                f"{rates.currency}, {each.token.symbol}" if rates else each.token.symbol,
+                f"{each.token.symbol}, as {rates.currency}" if rates else each.token.symbol,
                 f"{each.activities:,}",
                 amount(each, each.consideration, each.worth_consideration),
                 amount(each, each.tips, each.worth_tips),
@@ -316,6 +326,7 @@ def _entries(paper: _Paper, statement: Statement) -> None:
     paper.heads(columns)
     month = (0, 0)
     several = len(statement.tokens) > 1
+    places = {token: _places(statement, token) for token in statement.tokens}
     for number, row in enumerate(statement.rows):
         if paper.get_y() > paper.h - 27:
             paper.add_page()
@@ -329,14 +340,14 @@ def _entries(paper: _Paper, statement: Statement) -> None:
         if number % 2:
             paper.set_fill_color(*PALE)
             paper.rect(_MARGIN, at, paper.w - 2 * _MARGIN, _LINE, style="F")
-        paper.cells(columns, _entry(statement, row, several=several))
+        paper.cells(columns, _entry(statement, row, places[row.token], several=several))
 
 
-def _entry(statement: Statement, row: Row, *, several: bool) -> list[str]:
+def _entry(statement: Statement, row: Row, places: int, *, several: bool) -> list[str]:
     entry, token = row.entry, row.token
 
     def money(units: int) -> str:
-        return _minus(with_places(units, token.decimals))
+        return _minus(with_places(units, token.decimals, places))
 
     kinds = {Kind.TIP: "Tip", Kind.WITHDRAWAL: "Withdrawal", Kind.GAS: "Gas"}
     what = kinds.get(entry.kind) or entry.text[:1].upper() + entry.text[1:]
@@ -355,8 +366,8 @@ def _entry(statement: Statement, row: Row, *, several: bool) -> list[str]:
     if statement.rates:
         worth = row.worth
         sign = -1 if entry.kind is Kind.GAS else 1
-        places = statement.rates.places
-        texts.append(_minus(fixed(sign * worth.net, places)) if worth else "")
+        value = fixed(sign * worth.net, statement.rates.places) if worth else ""
+        texts.append(_minus(value))
     return texts
 
 
