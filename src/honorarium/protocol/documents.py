@@ -64,19 +64,11 @@ class VoucherDocument:
 
 def write_quote(quote: Quote, domain: Domain) -> str:
     """The quote as the text of a file."""
-    terms = quote.terms.message()
-    tariff = {
-        name: str(value) if name in ("connectFee", "unitPrice", "stepPrice") else value
-        for name, value in terms["tariff"].items()
-    }
     return _text(
         QUOTE,
         domain,
         quote.session_id(domain),
-        {
-            "terms": {**terms, "tariff": tariff, "salt": str(terms["salt"])},
-            "signature": "0x" + quote.signature.hex(),
-        },
+        {"terms": terms_record(quote.terms), "signature": "0x" + quote.signature.hex()},
     )
 
 
@@ -84,7 +76,7 @@ def read_quote(text: str) -> tuple[Quote, Domain]:
     """What `write_quote` wrote. Raises DocumentUnreadable; `Quote.verify` checks who signed."""
     try:
         found, domain, session_id = _parsed(QUOTE, text)
-        terms = _terms(found["terms"])
+        terms = read_terms(found["terms"])
         if terms.session_id(domain) != session_id:
             raise ValueError("its session is not the one of its terms, chain and contract")
         signature = bytes.fromhex(found["signature"].removeprefix("0x"))
@@ -147,7 +139,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _terms(found: Mapping[str, Any]) -> Terms:
+def terms_record(terms: Terms) -> dict[str, Any]:
+    """The terms as they stand in files: the names of the EIP-712 type, prices and salt as text."""
+    message = terms.message()
+    tariff = {
+        name: str(value) if name in ("connectFee", "unitPrice", "stepPrice") else value
+        for name, value in message["tariff"].items()
+    }
+    return {**message, "tariff": tariff, "salt": str(message["salt"])}
+
+
+def read_terms(found: Mapping[str, Any]) -> Terms:
+    """What `terms_record` wrote. Raises ValueError, KeyError, TypeError."""
     tariff = found["tariff"]
     return Terms(
         client=_account(found["client"]),
