@@ -73,7 +73,7 @@ def statement(
     if rates is not None and currency is not None:
         known = Rates.read(rates, document(rates), currency, period.zone)
     with contracts_at(rpc, chain, manifest) as contracts:
-        records, last = _history(contracts, account)
+        records, block = _history(contracts, account)
         entries = read_entries(records, account, _paid(contracts, records, account) if gas else ())
         wanted = {*entries.tokens, *map(_token, token or ())}
         if gas:
@@ -88,7 +88,7 @@ def statement(
             rates=known,
             balances={
                 each: contracts.node.read(
-                    calls.balance_of(contracts.escrow.contract, each, account), last
+                    calls.balance_of(contracts.escrow.contract, each, account), block
                 )
                 for each in wanted
             },

@@ -109,7 +109,9 @@ class _Paper(FPDF):
 
     def safe(self, text: str) -> str:
         """The text with a mark for what cannot be printed."""
-        return "".join(c if ord(c) in self._glyphs else "\ufffd" for c in visible(text))
+        return "".join(c if ord(c) in self._glyphs else "\ufffd" for c in visible(text)).replace(
+            "'", "\u2019"
+        )
 
     def ink(self, size: float, colour: tuple[int, int, int] = INK, style: str = "") -> None:
         self.set_font("sans", style, size)
@@ -141,6 +143,7 @@ class _Paper(FPDF):
             self.cell(column.width, 5, column.head, align=column.align)
         self.ln(5)
         self.rule(INK)
+        self.ln(0.3)  # the first row's ground begins below the rule
 
     def cells(
         self, columns: Sequence[Column], texts: Sequence[str], *, height: float = _LINE
