@@ -142,12 +142,12 @@ def _(w: Lived) -> Recorded:
     return w.facts.event(at, earned=event.earned + 100)
 
 
-@false("units are others than those that were paid", ("ESC-4", "rated"))
+@false("units are others than those that were paid", ("ESC-4", "rated"), ("ESC-3", "rated"))
 def _(w: Lived) -> Recorded:
     return w.facts.event(w.at(Settled, "rated"), units=1)
 
 
-@false("more units than time", ("ESC-5", "rated"), ("ESC-4", "rated"))
+@false("more units than time", ("ESC-5", "rated"), ("ESC-4", "rated"), ("ESC-3", "rated"))
 def _(w: Lived) -> Recorded:
     return w.facts.event(w.at(Settled, "rated"), units=5)
 
