@@ -290,10 +290,13 @@ class _Examiner:
         ]
         if signature is None or signature in opening:
             return
+        if opening:
+            yield off("quote", "the quote's signature is not the one that opened the session")
+            return
         try:
             Quote(self.terms, signature).verify(self.domain)
         except HonorariumError:
-            if opening or self.ground.codes.get(advisor, NO_CODE) == NO_CODE:
+            if self.ground.codes.get(advisor, NO_CODE) == NO_CODE:
                 yield off("quote", "the quote's signature is not the advisor's")
             else:
                 yield claimed(
