@@ -15,7 +15,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from evidence_stage import paid_session  # noqa: E402
-
 from honorarium.chain import Engine  # noqa: E402
 
 ENGINES: Final[tuple[Engine, ...]] = ("ganache", "anvil")

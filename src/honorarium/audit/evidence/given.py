@@ -140,7 +140,10 @@ def _same(path: Path, what: str, expected: bytes, found: bytes) -> None:
 
 
 def _records(path: Path, terms: Terms, domain: Domain) -> Given:
-    header, *records = records_of(path)
+    records = records_of(path)
+    if not records:
+        raise ValueError("it has no whole record")
+    header, *records = records
     kind = header.get("file")
     if kind not in (METER, BOOK):
         raise ValueError(f"it says it is a {kind!r}")
