@@ -16,8 +16,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +24,7 @@ from honorarium.audit.judge import RULES, Verdict
 from honorarium.errors import InputError
 from honorarium.ids import Address
 from honorarium.units import format_amount
+from honorarium.wholefile import put_whole
 
 FILE: Final = "audit.json"
 
@@ -88,24 +87,10 @@ def write(verdict: Verdict, directory: Path) -> Path:
     Raises ReportNotWritten.
     """
     try:
-        return _write(json.dumps(as_json(verdict), indent=2) + "\n", directory)
+        text = json.dumps(as_json(verdict), indent=2) + "\n"
+        return put_whole(directory / FILE, text.encode())
     except OSError as error:
         raise ReportNotWritten(directory, error.strerror or str(error)) from error
-
-
-def _write(text: str, directory: Path) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, prefix=FILE, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        return Path(name).replace(directory / FILE)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _sums(verdict: Verdict, token: Address) -> dict[str, int | None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +10,7 @@ from honorarium.statement.ledger import as_beancount
 from honorarium.statement.paper import as_pdf
 from honorarium.statement.sheets import as_json, entries_csv, quarters_csv
 from honorarium.statement.statement import Statement
+from honorarium.wholefile import put_whole
 
 FILES: Final = (
     *("statement.pdf", "entries.csv", "quarters.csv", "statement.beancount"),
@@ -34,21 +33,7 @@ def write(statement: Statement, folder: Path, *, font: Path | None = None) -> li
         "statement.json": as_json(statement).encode(),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_put(folder / name, made[name]) for name in FILES]
+        # What somebody earned is nobody else's business.
+        return [put_whole(folder / name, made[name], mode=0o600) for name in FILES]
     except OSError as error:
         raise StatementNotWritten(folder, error.strerror or str(error)) from error
-
-
-def _put(path: Path, data: bytes) -> Path:
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).chmod(0o600)  # what somebody earned is nobody else's business
-        return Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
