@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -115,6 +115,7 @@ class Contents:
     since: list[int] = field(default_factory=list)  # the segment from which on
     segments: list[Segment] = field(default_factory=list)
     states: dict[int, Stored] = field(default_factory=dict)
+    at: list[int] = field(default_factory=list)  # blocks whose states stay, beside the last one
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -128,6 +129,7 @@ class Contents:
             "since": self.since,
             "segments": [segment.as_json() for segment in self.segments],
             "states": {str(block): stored.as_json() for block, stored in self.states.items()},
+            "at": self.at,
         }
 
     @classmethod
@@ -143,6 +145,7 @@ class Contents:
             [int(number) for number in found["since"]],
             [Segment.from_json(each) for each in found["segments"]],
             {int(block): Stored(**stored) for block, stored in found["states"].items()},
+            [int(block) for block in found["at"]],
         )
 
 
@@ -183,6 +186,11 @@ class Archive:
                 raise ArchiveUnusable(folder, reason)
         archive._must_be_seamless()
         return archive
+
+    @classmethod
+    def opened(cls, folder: Path) -> Archive:
+        """The same for whoever knows that it is whole. Raises ArchiveUnusable without one."""
+        return cls(folder, _load(folder))
 
     @classmethod
     def keep(cls, folder: Path, wanted: Contents) -> Archive:
@@ -317,19 +325,25 @@ class Archive:
         kept = self.contents
         kept.segments = [segment for segment in self.segments if segment.number < number]
         kept.states = {at: s for at, s in kept.states.items() if at < dropped[0].first}
+        kept.at = [at for at in kept.at if at < dropped[0].first]
         known = [pair for pair in zip(kept.tokens, kept.since, strict=True) if pair[1] < number]
         kept.tokens, kept.since = [token for token, _ in known], [since for _, since in known]
         self.save()
         self._sweep()
 
-    def put_state(self, block: BlockNumber, rows: list[Row]) -> None:
-        """Keeps what storage held at a block, in place of what was kept of it."""
-        # A name of its own: until archive.json names the new file, the old one counts.
-        number = 1 + sum(1 for _ in self.folder.glob(f"state-{block}-*.parquet"))
-        writer = Writer(self.folder / f"state-{block}-{number}.parquet", STATE)
-        writer.extend(rows)
-        self.contents.states[block] = writer.finish()
+    def put_states(self, states: Mapping[BlockNumber, Iterable[Row]]) -> None:
+        """Keeps what storage held at blocks, and of those before them what was kept on purpose."""
+        kept, last = self.contents, self.last
+        kept.at = sorted({*kept.at, *(block for block in states if block != last)})
+        kept.states = {at: stored for at, stored in kept.states.items() if at in kept.at}
+        for block, rows in states.items():
+            # A name of its own: until archive.json names the new file, the old one counts.
+            number = 1 + sum(1 for _ in self.folder.glob(f"state-{block}-*.parquet"))
+            writer = Writer(self.folder / f"state-{block}-{number}.parquet", STATE)
+            writer.extend(rows)
+            kept.states[block] = writer.finish()
         self.save()
+        self._sweep()
 
     def state_rows(self, block: BlockNumber) -> Iterator[Row]:
         """What storage held at a block: kind, key, value."""

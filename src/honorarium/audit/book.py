@@ -34,6 +34,7 @@ from honorarium.protocol.terms import Terms
 from honorarium.units import WHOLE_SHARE, BlockNumber, UnixTime
 
 NEVER: Final = UnixTime(0)
+NOWHERE: Final = BlockNumber(0)
 
 
 def share_of(earned: int, bps: int) -> int:
@@ -69,7 +70,7 @@ class SessionRecord:
     journal: Hash = ZERO_HASH  # its head at that reading
     closing_at: UnixTime = NEVER
     closed_at: UnixTime = NEVER
-    closed_block: BlockNumber = BlockNumber(0)
+    closed_block: BlockNumber = NOWHERE
     closed_in: Hash | None = None
     refund_credited: bool = False
     score: int = 0

@@ -13,8 +13,8 @@ class ArchiveUnusable(InputError):
     def __init__(self, folder: Path, reason: str) -> None:
         self.folder, self.reason = folder, reason
         super().__init__(
-            f"{folder} cannot be used as an archive: {reason}; copy it again from where it came, or "
-            "collect into an empty folder"
+            f"{folder} cannot be used as an archive: {reason}; copy it again from where it came, "
+            "or collect into an empty folder"
         )
 
 
@@ -32,8 +32,8 @@ class ArchiveElsewhere(InputError):
     def __init__(self, folder: Path, what: str, kept: str, found: str) -> None:
         self.folder, self.what, self.kept, self.found = folder, what, kept, found
         super().__init__(
-            f"the archive in {folder} is of {what} {kept}, and this is {found}; name another folder "
-            "with --store"
+            f"the archive in {folder} is of {what} {kept}, and this is {found}; name another "
+            "folder with --store"
         )
 
 
@@ -69,4 +69,25 @@ class StateNotKept(InputError):
         super().__init__(
             f"the archive in {folder} does not hold the storage of block {block} (it holds: "
             f"{blocks}); collect it with `honorarium audit --rpc URL --store DIR --at {block}`"
+        )
+
+
+class ExportUnusable(InputError):
+    """A folder that holds no complete export."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(
+            f"{folder} holds no complete export: {reason}; export once more, or copy it again"
+        )
+
+
+class ExportNotWritten(InputError):
+    """An export that could not be completed. No manifest stands beside what was written."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(
+            f"the export to {folder} failed: {reason}; what was written is not complete, so mend "
+            "the cause and export once more"
         )

@@ -236,7 +236,7 @@ def conclude(
         for (token, _), amount in state.balances.items():
             total[token] += amount
         balances = total
-    findings, looks = split(found, sums, trusted)
+    findings, looks = split(sorted(found, key=_place), sums, trusted)
     return Verdict(
         place=place,
         counts=counts,
@@ -255,6 +255,22 @@ def conclude(
         ratings={advisor: each.as_json() for advisor, each in sorted(ratings.items())},
         at=at,
         tables=tables,
+    )
+
+
+def _place(finding: Finding) -> tuple[object, ...]:
+    """Where a finding stands in the list: in the chain's order, then what has no place in it."""
+    somewhere = finding.block is not None and finding.log is not None
+    session = finding.session or b""
+    return (
+        not somewhere,
+        finding.block or 0,
+        finding.log or 0,
+        finding.rule,
+        session,
+        finding.about,
+        finding.expected,
+        finding.found,
     )
 
 

@@ -158,5 +158,31 @@ def state_of_rows(rows: Iterable[Row]) -> State:
     return State(slots, balances, tallies, tokens)
 
 
+Separators = dict[Address, bytes | None]
+Codes = dict[tuple[Address, BlockNumber], bool | None]
+
+
+def rows_said(separators: Separators, codes: Codes) -> Iterator[Row]:
+    """What tokens and accounts said beside the storage, as an archive keeps it."""
+    for token, separator in separators.items():
+        yield "separator", token, separator or b""
+    for (account, block), there in codes.items():
+        value = _UNKNOWN if there is None else bytes((there,))
+        yield "code", account + block.to_bytes(8, "big"), value
+
+
+def said_of_rows(rows: Iterable[Row]) -> tuple[Separators, Codes]:
+    """What `rows_said` gave."""
+    separators: Separators = {}
+    codes: Codes = {}
+    for kind, key, value in rows:
+        if kind == "separator":
+            separators[Address(key)] = value or None
+        elif kind == "code":
+            at = Address(key[:20]), BlockNumber(int.from_bytes(key[20:], "big"))
+            codes[at] = None if value == _UNKNOWN else bool(value[0])
+    return separators, codes
+
+
 def _bytes(number: int) -> bytes:
     return number.to_bytes(32, "big")

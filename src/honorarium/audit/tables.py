@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ class Writer:
         if len(self._rows) >= AT_ONCE:
             self._flush()
 
-    def extend(self, rows: Sequence[Row]) -> None:
+    def extend(self, rows: Iterable[Row]) -> None:
         for row in rows:
             self.add(row)
 
