@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -34,9 +34,13 @@ from honorarium.audit import (
     write,
     write_export,
 )
-from honorarium.chain import Manifest, Node
+from honorarium.audit.page import write_page
+from honorarium.chain import Manifest, Node, calls
 from honorarium.cli.common import account_of
 from honorarium.cli.place import AuditPlaceUnclear, place
+from honorarium.errors import ContractError, NodeError
+from honorarium.ids import Address
+from honorarium.money import COIN
 from honorarium.protocol import Domain
 
 SHOWN: Final = 10  # findings on the screen; all are in the file
@@ -66,7 +70,7 @@ def audit(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for audit.json (default: the folder of --chain, else this one).",
+            help="Folder for audit.json and report.html (default: that of --chain, else this one).",
         ),
     ] = None,
     store: Annotated[
@@ -124,9 +128,9 @@ def audit(
     """Check every session against the log, the storage, the signatures and the tokens.
 
     The events are replayed into a ledger of the audit's own, and every rule that a log, storage and
-    signatures can show (ESC-1 to 7, 10 to 17) is checked for every session. Writes audit.json; the
-    last line is the verdict. What breaks no rule and deserves a look is listed and changes no
-    verdict. Ends with 1 if a rule is broken, with 2 if it could not be audited.
+    signatures can show (ESC-1 to 7, 10 to 17) is checked for every session. Writes audit.json
+    and report.html; the last line is the verdict. What breaks no rule and deserves a look is listed
+    and changes no verdict. Ends with 1 if a rule is broken, with 2 if it could not be audited.
 
     Example: honorarium audit --chain build/demo
     """
@@ -135,6 +139,7 @@ def audit(
     trusted = None if token is None else {account_of(each) for each in token}
     if source is not None and (rpc, chain, store, manifest) != (None, None, None, None):
         raise AuditPlaceUnclear("--from needs no chain, and others are named beside it")
+    symbols: dict[Address, str] = {}
     with ExitStack() as stack:
         if source is not None:
             with _bar(console) as progress:
@@ -144,7 +149,6 @@ def audit(
                     journals=evidence,
                     trusted=trusted,
                     jobs=jobs,
-                    keep_rows=export is not None,
                     progress=progress,
                 )
         else:
@@ -160,10 +164,14 @@ def audit(
                     trusted=trusted,
                     progress=progress,
                 )
-        path = write(verdict, out or chain or Path())
+            symbols = _symbols(node, verdict)
+        folder = out or chain or Path()
+        path = write(verdict, folder)
+        page = write_page(verdict, folder, symbols)
         if export is not None:
             write_export(verdict, export)
     _show(console, verdict, path)
+    console.print(f"written: {page}", highlight=False, soft_wrap=True)
     if export is not None:
         console.print(f"written: {export}/export.json", highlight=False, soft_wrap=True)
     typer.echo(path.read_text(encoding="utf-8").rstrip() if whole else line(verdict))
@@ -180,6 +188,18 @@ def _archive(node: Node, found: Manifest, store: Path | None) -> Archive:
         found.block,
     )
     return Archive.scratch(contents) if store is None else Archive.keep(store, contents)
+
+
+def _symbols(node: Node, verdict: Verdict) -> dict[Address, str]:
+    """How the tokens call themselves, for the page; not every token says."""
+    found: dict[Address, str] = {}
+    for token in verdict.sums:
+        if token == COIN.address:
+            found[token] = COIN.symbol
+            continue
+        with suppress(ContractError, NodeError):
+            found[token] = node.read(calls.token_symbol(token))
+    return found
 
 
 SHOWN_AFTER: Final = 2.0

@@ -6,6 +6,7 @@ characters, and holds no script and no link to anywhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -13,7 +14,7 @@ from honorarium.audit.facts import Finding
 from honorarium.audit.page.model import ReportModel, TokenNamed, Total
 from honorarium.audit.page.plots import Row, Table, day_of, figures_of
 from honorarium.audit.page.words import LIMITS, LOOKS, RULES, length, money, symbol
-from honorarium.bill import unit_name, units_name
+from honorarium.bill import counted, unit_name
 from honorarium.bill.text import checksummed, hexed, template, when
 from honorarium.ids import Address
 from honorarium.protocol.tariff import Tariff
@@ -23,6 +24,7 @@ SHOWN: Final = 200
 """Rows of a table, findings of one kind: what is more is added up in a last row, or counted."""
 
 _DAY: Final = 24
+_AMOUNT: Final = re.compile(r"-?[0-9,]+\.[0-9]+")
 _K = TypeVar("_K")
 
 
@@ -61,9 +63,10 @@ def as_html(model: ReportModel) -> str:
         violations=_kinds(m.findings, RULES, "finding"),
         looks=_kinds(m.looks, LOOKS, "look"),
         tokens=_tokens(m),
-        days=_days(m),
-        advisors=_advisors(m),
-        services=_services(m),
+        unit=symbol(m.tokens[0].token) if len(m.tokens) == 1 else "",
+        days=_neat(m, _days(m)),
+        advisors=_neat(m, _advisors(m)),
+        services=_neat(m, _services(m)),
         figures=list(figures_of(m)),
         rules=[(rule, RULES.get(rule, "")) for rule in m.rules],
         limits=LIMITS,
@@ -85,7 +88,7 @@ def tariff_line(tariff: Tariff, token: TokenNamed) -> str:
     if t.connect_fee:
         said += f"; {money(token, t.connect_fee)} to connect"
     if t.max_units:
-        said += f"; at most {t.max_units:,} {units_name(t)}"
+        said += f"; at most {counted(t.max_units, t)}"
     return said
 
 
@@ -160,7 +163,7 @@ def _shown(finding: Finding, anchor: str) -> Shown:
 
 
 def _tokens(m: ReportModel) -> Table:
-    heads = ("Token", "Deposits", "Fees", "of which platforms", "Refunds", "Still open", "Tips")
+    heads = ("Token", "Deposits", "Fees", "Platform share", "Refunds", "Still open", "Tips")
     made = []
     for each in m.tokens:
         amounts = (each.deposits, each.fees, each.platform, each.refunds, each.open, each.tips)
@@ -172,7 +175,7 @@ def _days(m: ReportModel) -> Table:
     by_day: dict[tuple[int, Address], Total] = {}
     for (hour, token), total in m.hours.items():
         by_day.setdefault((hour // _DAY, token), Total()).add(total)
-    heads = ("Day (UTC)", "Token", "Sessions", "Fees", "of which platforms", "Tips")
+    heads = ("Day (UTC)", "Token", "Sessions", "Fees", "Platform share", "Tips")
 
     def row(key: tuple[int, Address], total: Total) -> Row:
         token = m.named(key[1])
@@ -180,6 +183,34 @@ def _days(m: ReportModel) -> Table:
 
     ordered = sorted(by_day.items())
     return Table(heads, (*(row(*each) for each in ordered), *_all(m, by_day)), 2)
+
+
+def _neat(m: ReportModel, table: Table) -> Table:
+    """Amounts of one token with as many places as the longest of their column, and no column of
+    tokens where there is only one.
+    """
+    longest: dict[tuple[str, int], int] = {}
+    for row in table.rows:
+        for column, cell in enumerate(row.cells):
+            if _AMOUNT.fullmatch(cell):
+                key = row.cells[1], column
+                longest[key] = max(longest.get(key, 0), len(cell.partition(".")[2]))
+
+    def padded(row: Row) -> tuple[str, ...]:
+        return tuple(
+            f"{cell}{'0' * (longest[row.cells[1], column] - len(cell.partition('.')[2]))}"
+            if _AMOUNT.fullmatch(cell)
+            else cell
+            for column, cell in enumerate(row.cells)
+        )
+
+    alone = len(m.tokens) == 1
+    rows = tuple(
+        Row((cells[0], *cells[2:]) if alone else cells, row.kind)
+        for row, cells in ((row, padded(row)) for row in table.rows)
+    )
+    heads = (table.heads[0], *table.heads[2:]) if alone else table.heads
+    return Table(heads, rows, table.numbers - alone)
 
 
 def _all(m: ReportModel, parts: Mapping[tuple[int, Address], Total]) -> Iterable[Row]:
@@ -218,7 +249,7 @@ def _advisors(m: ReportModel) -> Table:
 
 
 def _services(m: ReportModel) -> Table:
-    heads = ("Tariff", "Token", "Sessions", "Units", "Fees", "of which platforms")
+    heads = ("Tariff", "Token", "Sessions", "Units", "Fees", "Platform share")
 
     def row(head: str, token: TokenNamed, total: Total) -> Row:
         return Row(
