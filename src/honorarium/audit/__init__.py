@@ -14,7 +14,7 @@ the facts come from).
 """
 
 from honorarium.audit.archive import Archive, Contents
-from honorarium.audit.collect import collect, gather
+from honorarium.audit.collect import catch_up, gather
 from honorarium.audit.explain import Explanation, Stretch, explain
 from honorarium.audit.export import read_export, rows_of_export, write_export
 from honorarium.audit.facts import Facts, Finding, Severity
@@ -40,7 +40,7 @@ __all__ = [
     "audit",
     "audit_archive",
     "audit_live",
-    "collect",
+    "catch_up",
     "explain",
     "gather",
     "line",

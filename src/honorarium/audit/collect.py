@@ -58,7 +58,7 @@ def gather(
         node.genesis_hash, Domain(node.chain_id, escrow), tip_jar, BlockNumber(first)
     )
     with Archive.scratch(contents) as archive:
-        collect(node, archive, last, progress=progress)
+        catch_up(node, archive, last, progress=progress)
     reader = StateReader(node, escrow, progress)
     return Facts(
         place=archive.place,
@@ -71,7 +71,7 @@ def gather(
     )
 
 
-def collect(
+def catch_up(
     node: Node,
     archive: Archive,
     last: int | None = None,

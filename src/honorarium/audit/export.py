@@ -25,6 +25,7 @@ from honorarium.audit.errors import ExportNotWritten, ExportUnusable
 from honorarium.audit.facts import Finding
 from honorarium.audit.judge import Verdict
 from honorarium.audit.rows import (
+    ANY_AMOUNT,
     BALANCES,
     FINDINGS,
     RATINGS,
@@ -222,6 +223,18 @@ class _Csv(_Text):
 
 
 class _Parquet(Writer):
+    def __init__(self, path: Path, columns: Columns) -> None:
+        super().__init__(path, columns)
+        self._texts = [at for at, kind in enumerate(columns.values()) if kind == ANY_AMOUNT]
+
+    def add(self, row: Row) -> None:
+        if self._texts:
+            shown = list(row)
+            for at in self._texts:
+                shown[at] = str(row[at])
+            row = tuple(shown)
+        super().add(row)
+
     def __enter__(self) -> Self:
         return self
 

@@ -317,4 +317,4 @@ def counts_of(book: Book) -> dict[str, int]:
 def balance_rows(balances: Mapping[tuple[Address, Address], int]) -> Iterator[Row]:
     """Balances as rows of `rows.BALANCES`, by token and account."""
     for token, account in sorted(balances):
-        yield token, account, str(balances[token, account])
+        yield token, account, balances[token, account]

@@ -67,7 +67,7 @@ def overlaps(rows: Iterable[SessionRow], spans: Spans) -> Iterator[Finding]:
         together: Counter[tuple[SessionId, SessionId]] = Counter()
         pairs: dict[tuple[SessionId, SessionId], tuple[SessionRow, SessionRow, int]] = {}
         running: list[tuple[int, SessionRow]] = []
-        for start, end, row in sorted(of_advisor[advisor], key=lambda each: each[:2]):
+        for start, end, row in sorted(of_advisor[advisor], key=_begun):
             running = [each for each in running if each[0] > start]
             for until, other in running:
                 if other.session_id != row.session_id:
@@ -83,6 +83,11 @@ def overlaps(rows: Iterable[SessionRow], spans: Spans) -> Iterator[Finding]:
                 f"{together[key]} s in both, from {start} on",
                 f"advisor 0x{advisor.hex()}, session 0x{other.session_id.hex()}",
             )
+
+
+def _begun(served: tuple[int, int, SessionRow]) -> tuple[int, ...]:
+    start, end, row = served
+    return start, row.opened_block, row.opened_log, end
 
 
 def near_cap(row: SessionRow) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from honorarium.audit import (
     Verdict,
     audit_archive,
     audit_live,
-    collect,
+    catch_up,
     line,
     write,
     write_export,
@@ -155,7 +155,7 @@ def audit(
             node, found = place(stack, console, rpc, chain, manifest)
             archive = stack.enter_context(_archive(node, found, store))
             with _bar(console) as progress:
-                collect(node, archive, progress=progress)
+                catch_up(node, archive, progress=progress)
                 verdict = audit_live(
                     node,
                     archive,
