@@ -210,6 +210,10 @@ def _show(console: Console, found: Examined) -> None:
         console.print(Padding(table, (0, 0, 0, 1)), width=width)
     console.print()
     console.print(_verdict(found), width=width)
+    if found.ok and found.unnamed:
+        console.print("To be sure of the blocks, look them up at a node that you trust, and add:")
+        for block in found.unnamed:  # whoever copies it gets all of it
+            console.print(f"--header {hexed(block)}", highlight=False, soft_wrap=True)
 
 
 def _headings(found: Examined) -> dict[Standing, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from honorarium.audit.evidence.bundle import Bundle
 from honorarium.bill import SessionLog
 from honorarium.bill.text import checksummed, hexed, when
+from honorarium.ids import Hash
 from honorarium.protocol.slot import Status
 from honorarium.units import UnixTime
 
@@ -35,7 +36,8 @@ class Statement:
 
 @dataclass(slots=True)
 class Examined:
-    """What an examination found. `anchored`: everything is proven down to a block that was named.
+    """What an examination found. `anchored`: everything is proven down to blocks that were named;
+    `unnamed`: the hashes that would have to be named for that.
 
     `session` is what the log makes of the session; None: the proofs did not hold.
     """
@@ -43,6 +45,7 @@ class Examined:
     bundle: Bundle
     statements: list[Statement] = field(default_factory=list)
     anchored: bool = False
+    unnamed: tuple[Hash, ...] = ()
     session: SessionLog | None = None
 
     @property
@@ -72,6 +75,7 @@ def as_record(found: Examined) -> dict[str, Any]:
     return {
         "ok": found.ok,
         "anchored": found.anchored,
+        "unnamed": [hexed(each) for each in found.unnamed],
         "session": hexed(bundle.session_id),
         "chainId": bundle.domain.chain_id,
         "contract": checksummed(bundle.domain.contract),

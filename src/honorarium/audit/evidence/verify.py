@@ -15,6 +15,7 @@ from eth_hash.auto import keccak
 
 from honorarium.audit.calldata import OpenRow, rows_of
 from honorarium.audit.evidence.bundle import Bundle
+from honorarium.audit.evidence.encoding import Header
 from honorarium.audit.evidence.found import Examined, Statement, claimed, moment, off, proven
 from honorarium.audit.evidence.ground import NO_CODE, Ground, ground_of
 from honorarium.audit.evidence.papers import Papers
@@ -45,12 +46,24 @@ def verify(bundle: Bundle, named: Collection[Hash] = ()) -> Examined:
     """What this evidence proves, if the blocks in `named` are trusted. Raises nothing."""
     found = Examined(bundle)
     ground = ground_of(bundle, named)
-    found.anchored = bool(ground.anchored) and all(ground.anchored)
+    if not ground.faults:
+        found.unnamed = tuple(header.hash for header in loose_ends(ground))
+        found.anchored = not found.unnamed
     examiner = _Examiner(bundle, ground)
     for statement in examiner.statements():
         found.statements.append(statement)
     found.session = examiner.log
     return found
+
+
+def loose_ends(ground: Ground) -> list[Header]:
+    """The blocks that somebody has to vouch for: with them all are proven, and with no fewer."""
+    follows = [*ground.headers[1:], None]
+    return [
+        header
+        for header, sure, after in zip(ground.headers, ground.anchored, follows, strict=True)
+        if not sure and (after is None or after.parent != header.hash)
+    ]
 
 
 def wallets_of(bundle: Bundle) -> set[Address]:
@@ -338,10 +351,7 @@ class _Examiner:
             )
 
     def _blocks(self) -> Iterator[Statement]:
-        ground = self.ground
-        loose = [
-            header for header, sure in zip(ground.headers, ground.anchored, strict=True) if not sure
-        ]
+        ground, loose = self.ground, loose_ends(self.ground)
         last = ground.headers[-1]
         if not loose:
             first = ground.headers[0].number
@@ -350,13 +360,8 @@ class _Examiner:
                 f"Blocks {first:,} to {last.number:,} are those of the chain that you named.",
             )
             return
-        ends = [
-            header
-            for header, after in zip(loose, [*loose[1:], None], strict=True)
-            if after is None or after.parent != header.hash
-        ]
-        names = ", ".join(f"{header.number:,} ({hexed(header.hash)})" for header in ends)
-        which = "block" if len(ends) == 1 else "blocks"
+        names = ", ".join(f"{header.number:,} ({hexed(header.hash)})" for header in loose)
+        which = "block" if len(loose) == 1 else "blocks"
         yield claimed(
             "blocks",
             f"That {which} {names} and what leads there are on the chain that everybody knows. "
