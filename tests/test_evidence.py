@@ -25,7 +25,14 @@ from honorarium.audit.evidence import (
     verify,
 )
 from honorarium.audit.evidence.bundle import Sent, _sealed
-from honorarium.audit.evidence.encoding import index_key, read_receipt, read_transaction
+from honorarium.audit.evidence.encoding import (
+    index_key,
+    read_account,
+    read_header,
+    read_receipt,
+    read_transaction,
+    read_word,
+)
 from honorarium.audit.evidence.merkle import ProofBroken, Tree, proven
 from honorarium.ids import Hash
 from honorarium.protocol import EntryKind
@@ -330,6 +337,29 @@ def test_every_value_of_a_tree_has_a_proof_and_no_other_value_has(count: int) ->
         for nodes in (proof[:-1], (*proof, proof[-1]), (*proof[:-1], proof[-1][:-1] + b"?")):
             with pytest.raises(ProofBroken):
                 proven(tree.root, index_key(index), nodes)
+
+
+def made_up(generator: random.Random, depth: int = 0) -> Any:
+    """Anything that RLP can hold."""
+    if depth < 4 and generator.random() < 0.5:
+        return [made_up(generator, depth + 1) for _ in range(generator.choice((0, 2, 3, 4, 9, 15)))]
+    return generator.randbytes(generator.choice((0, 1, 8, 20, 32, 33, 256)))
+
+
+@pytest.mark.parametrize(
+    "read", [read_header, read_transaction, read_receipt, read_account, read_word]
+)
+def test_what_somebody_made_up_is_refused_as_such(read: Callable[[bytes], Any]) -> None:
+    generator, refused = random.Random(3), 0
+    for count in range(400):
+        size = {read_receipt: 4, read_account: 4, read_header: 15}.get(read, 12)
+        fields = [made_up(generator, 1) for _ in range(size)] if count % 2 else made_up(generator)
+        data = b"\x02" * (count % 3 == 0) + rlp.encode(fields)
+        try:
+            read(data)
+        except ValueError:
+            refused += 1
+    assert refused > 200
 
 
 SECRET = "0x" + "11" * 32

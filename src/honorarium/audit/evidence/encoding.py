@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, TypeVar
 
 import rlp
 from eth_hash.auto import keccak
@@ -18,12 +19,27 @@ from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Signature, recover
 from honorarium.units import BlockNumber, UnixTime
 
+T = TypeVar("T")
+
 Item = bytes | Sequence[Any]
 """What RLP holds: bytes, or a list of items."""
 
 
 class NotEncodable(ValueError):
     """A kind of transaction or receipt that is not known here."""
+
+
+def _strictly(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """The reader, raising ValueError for whatever somebody made up: lists where bytes belong."""
+
+    @wraps(read)
+    def reader(data: bytes) -> T:
+        try:
+            return read(data)
+        except (TypeError, AttributeError, IndexError, OverflowError) as error:
+            raise ValueError(f"it has another form ({type(error).__name__})") from None
+
+    return reader
 
 
 # ---------------------------------------------------------------------- headers
@@ -69,6 +85,7 @@ class Header:
     receipts_root: bytes
 
 
+@_strictly
 def read_header(data: bytes) -> Header:
     """A header's RLP. Raises ValueError if it is none."""
     fields = _decoded(data)
@@ -137,6 +154,7 @@ class Signed:
     chain_id: int | None  # None: it says none, as before EIP-155
 
 
+@_strictly
 def read_transaction(data: bytes) -> Signed:
     """A transaction as it is broadcast. Raises ValueError if it is none that is known here."""
     kind = data[0] if data and data[0] < 0x80 else 0
@@ -156,7 +174,8 @@ def read_transaction(data: bytes) -> Signed:
         signed = rlp.encode([*content, _minimal(chain_id), b"", b""])
     else:
         chain_id, parity, signed = None, v - 27, rlp.encode(content)
-    if parity not in (0, 1) or max(r, s) >= 1 << 256 or len(by["to"]) not in (0, 20):
+    to, calldata = _plain_bytes(by["to"]), _plain_bytes(by["input"])
+    if parity not in (0, 1) or len(to) not in (0, 20):
         raise ValueError("its signature or its recipient has no possible form")
     signature = Signature(r.to_bytes(32, "big"), s.to_bytes(32, "big"), parity)
     try:
@@ -166,9 +185,9 @@ def read_transaction(data: bytes) -> Signed:
     return Signed(
         hash=Hash(keccak(data)),
         sender=sender,
-        to=Address(by["to"]) if by["to"] else None,
+        to=Address(to) if to else None,
         value=_int(by["value"]),
-        data=by["input"],
+        data=calldata,
         chain_id=chain_id,
     )
 
@@ -211,6 +230,7 @@ class Outcome:
     logs: tuple[Log, ...]
 
 
+@_strictly
 def read_receipt(data: bytes) -> Outcome:
     """A receipt as the receipts root commits to it. Raises ValueError if it is none."""
     typed = bool(data) and data[0] < 0x80
@@ -221,7 +241,8 @@ def read_receipt(data: bytes) -> Outcome:
     for address, topics, content in fields[3]:
         if len(address) != 20 or any(len(topic) != 32 for topic in topics):
             raise ValueError("a log of it has no possible form")
-        logs.append(Log(Address(address), tuple(map(Hash, topics)), bytes(content)))
+        hashes = tuple(Hash(_plain_bytes(topic)) for topic in topics)
+        logs.append(Log(Address(_plain_bytes(address)), hashes, _plain_bytes(content)))
     return Outcome(fields[0] == b"\x01", tuple(logs))
 
 
@@ -245,14 +266,16 @@ def receipt_of(found: Mapping[str, Any]) -> bytes:
 # ---------------------------------------------------------------------- RLP
 
 
+@_strictly
 def read_account(data: bytes) -> tuple[bytes, bytes]:
     """An account's storage root and code hash, from the state's RLP. Raises ValueError."""
     fields = _decoded(data)
     if not isinstance(fields, list) or len(fields) != 4 or len(fields[2]) + len(fields[3]) != 64:
         raise ValueError("it has not the fields of an account")
-    return bytes(fields[2]), bytes(fields[3])
+    return _plain_bytes(fields[2]), _plain_bytes(fields[3])
 
 
+@_strictly
 def read_word(data: bytes) -> int:
     """A word of storage, from the state's RLP; 0 if it is empty. Raises ValueError."""
     found = _decoded(data) if data else b""
@@ -266,10 +289,17 @@ def index_key(index: int) -> bytes:
     return bytes(rlp.encode(_minimal(index)))
 
 
+def _plain_bytes(item: Item) -> bytes:
+    """The item, which has to be no list."""
+    if not isinstance(item, bytes):
+        raise ValueError("there is a list where bytes belong")
+    return item
+
+
 def _decoded(data: bytes) -> Any:
     try:
         return rlp.decode(data)
-    except rlp.exceptions.RLPException as error:
+    except (rlp.exceptions.RLPException, RecursionError) as error:
         raise ValueError(f"it is no RLP ({type(error).__name__})") from None
 
 
