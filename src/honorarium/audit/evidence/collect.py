@@ -20,9 +20,10 @@ from honorarium.audit.evidence.encoding import (
     transaction_of,
 )
 from honorarium.audit.evidence.given import Given
-from honorarium.audit.evidence.ground import ground_of, slot_key
+from honorarium.audit.evidence.ground import ground_of
 from honorarium.audit.evidence.merkle import Tree
 from honorarium.audit.evidence.verify import wallets_of
+from honorarium.audit.state import slot_key
 from honorarium.bill import SessionRevoked, SessionUnknown
 from honorarium.chain import AsyncContracts, Contracts, LogRecord, calls
 from honorarium.chain.node import AsyncNode, from_hex, to_hex
@@ -239,7 +240,7 @@ class _Collector:
         return tuple(map(from_hex, found["accountProof"]))
 
     async def _slot(self, at: str) -> Proof:
-        key = to_hex(slot_key(self.session_id))
+        key = to_hex(slot_key(self.session_id).to_bytes(32, "big"))
         found = await self._proof(self.domain.contract, [key], at)
         return tuple(map(from_hex, found["storageProof"][0]["proof"]))
 

@@ -12,7 +12,6 @@ from typing import Final, Literal, NamedTuple
 
 from eth_hash.auto import keccak
 
-from honorarium.artifacts import artifact
 from honorarium.audit.evidence.bundle import Bundle, Sent
 from honorarium.audit.evidence.encoding import (
     Header,
@@ -26,14 +25,13 @@ from honorarium.audit.evidence.encoding import (
     read_word,
 )
 from honorarium.audit.evidence.merkle import ProofBroken, proven
+from honorarium.audit.state import slot_key
 from honorarium.chain import LogRecord
 from honorarium.chain.deploy import code_hashes
-from honorarium.ids import Address, Hash, SessionId
+from honorarium.ids import Address, Hash
 from honorarium.protocol.events import RowSkipped, Tipped, decode_log
-from honorarium.protocol.typed_data import word
 
 NO_CODE: Final = keccak(b"")
-_CELLS: Final = next(e.slot for e in artifact("SessionEscrow").storage if e.label == "_cells")
 _PER_TRANSACTION: Final = 1 << 24  # more logs no transaction has
 
 
@@ -72,11 +70,6 @@ class Ground:
     codes: dict[Address, bytes] = field(default_factory=dict)  # hashes, at the last block
     slot: int = 0
     faults: list[Fault] = field(default_factory=list)
-
-
-def slot_key(session_id: SessionId) -> Hash:
-    """Where in the escrow's storage a session lies: Solidity's place of a mapping's value."""
-    return Hash(keccak(session_id + word(_CELLS)))
 
 
 def ground_of(bundle: Bundle, named: Collection[Hash]) -> Ground:
@@ -182,7 +175,7 @@ def _state(bundle: Bundle, ground: Ground) -> None:
             )
     if storage:
         try:
-            key = slot_key(bundle.session_id)
+            key = slot_key(bundle.session_id).to_bytes(32, "big")
             ground.slot = read_word(proven(storage, keccak(key), bundle.slot))
         except ValueError as error:
             text = f"the session's storage is not that of block {header.number}: {error}"
