@@ -39,6 +39,7 @@ _MONTHS: Final = (
 _STYLES: Final = {"": "Regular", "B": "Semibold"}
 _MARGIN: Final = 18.0
 _LINE: Final = 5.2
+_MARK: Final = "\u2610"  # an empty box: the font has it, and no U+FFFD
 
 
 class Column(NamedTuple):
@@ -109,9 +110,8 @@ class _Paper(FPDF):
 
     def safe(self, text: str) -> str:
         """The text with a mark for what cannot be printed."""
-        return "".join(c if ord(c) in self._glyphs else "\ufffd" for c in visible(text)).replace(
-            "'", "\u2019"
-        )
+        marked = "".join(c if ord(c) in self._glyphs else _MARK for c in visible(text))
+        return marked.replace("'", "\u2019")
 
     def ink(self, size: float, colour: tuple[int, int, int] = INK, style: str = "") -> None:
         self.set_font("sans", style, size)
@@ -123,14 +123,14 @@ class _Paper(FPDF):
         self.line(_MARGIN, self.get_y(), self.w - _MARGIN, self.get_y())
         self.ln(gap)
 
-    def section(self, text: str) -> None:
-        """The head of a section, never alone at the foot of a page."""
+    def section(self, text: str, unit: str = "") -> None:
+        """The head of a section, never alone at the foot of a page; `unit` stays as it is."""
         if self.get_y() > self.h - 55:
             self.add_page()
         self.ln(6)
         self.ink(8, SOFT, "B")
         self.set_char_spacing(0.4)
-        self.line_of(self.safe(text).upper())
+        self.line_of(f"{text.upper()} {unit}".rstrip())
         self.set_char_spacing(0)
         self.ln(1)
 
@@ -245,7 +245,7 @@ def _sums(paper: _Paper, statement: Statement, token: Token) -> None:
         Column(paper.safe(token.symbol), 44, "R"),
         *worth_column,
     )
-    paper.section(f"In {token.symbol}")
+    paper.section("In", token.symbol)
     paper.heads(columns)
 
     def row(what: str, units: int, worth: int | None = None, *, bold: bool = False) -> None:
