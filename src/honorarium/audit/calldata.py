@@ -153,7 +153,13 @@ class Words:
     def terms(self, index: int, *, opening: bool = False) -> Terms:
         """Raises ValueError if a session should open with terms that are not canonical."""
         at = self.base + 32 * index
-        return _terms(bytes(self.data[at : at + 32 * PACKED_WORDS]), opening)
+        packed = bytes(self.data[at : at + 32 * PACKED_WORDS])
+        try:
+            return _terms(packed, True)  # as they nearly always are
+        except ValueError:
+            if opening:
+                raise
+            return _terms(packed, False)
 
     def authorized(self, index: int) -> Authorized:
         """The EIP-3009 authorization that word `index` points to."""
