@@ -58,7 +58,14 @@ class Recorded:
             verdict,
         )
 
-    def judge(self) -> Verdict:
+    def judge(
+        self,
+        *,
+        code: Callable[[Address, BlockNumber], bool | None] | None = None,
+        **how: Any,
+    ) -> Verdict:
+        """The verdict over these facts; `code` in place of what was said of accounts."""
+
         def state(questions: Questions, block: BlockNumber) -> State:
             return self.state
 
@@ -66,11 +73,12 @@ class Recorded:
             Facts(
                 self.place,
                 iter(self.entries),
-                self.separators.__getitem__,
+                self.separators.get,
                 lambda tokens: self.transfers,
                 state,
-                lambda account, block: account in self.contracts,
-            )
+                code or (lambda account, block: account in self.contracts),
+            ),
+            **how,
         )
 
     # ------------------------------------------------------------------ events
