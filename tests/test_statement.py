@@ -8,6 +8,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ from honorarium.statement import (
     state,
     write,
 )
+from honorarium.statement.sheets import ENTRIES, QUARTERS
 from honorarium.units import BaseUnits, BlockNumber, Bps, UnixTime
 from written_log import ADVISOR, CLIENT, DOMAIN, ID, START, STRANGER, TERMS, USD, Log
 
@@ -449,3 +451,12 @@ def test_a_period_without_anything_is_stated_too(tmp_path: Path) -> None:
     made = state(read_entries([], ADVISOR), {USD.address: USD}, JANUARY, DOMAIN)
     assert "NOTHING HAPPENED" in pdf_text(as_pdf(made))
     assert bean_check(as_beancount(made), tmp_path).returncode == 0
+
+
+def test_the_page_about_statements_has_every_column() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "statements.md").read_text()
+    for name, columns in (("`entries.csv`", ENTRIES), ("`quarters.csv`", QUARTERS)):
+        table = page.split(f"## {name}")[1].split("\n## ")[0]
+        listed = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+        assert re.findall("`([a-z_]+)`", " ".join(listed)) == list(columns)
+    assert [f"`{name}`" in page for name in FILES] == [True] * len(FILES)
