@@ -186,8 +186,10 @@ class _Text:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._draft.unlink(missing_ok=True)
+        try:
+            self._file.close()
+        finally:
+            self._draft.unlink(missing_ok=True)
 
     def shown(self, row: Row) -> list[Any]:
         self._count += 1

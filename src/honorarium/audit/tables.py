@@ -107,8 +107,10 @@ class Writer:
 
     def drop(self) -> None:
         """Leaves nothing behind."""
-        self._writer.close()
-        self._draft.unlink(missing_ok=True)
+        try:
+            self._writer.close()
+        finally:
+            self._draft.unlink(missing_ok=True)
 
 
 def as_table(rows: Sequence[Row], schema: Any) -> Any:
