@@ -17,14 +17,18 @@ from honorarium.audit.signers import Proof
 from honorarium.chain import LocalChain, Node, calls, deploy, transactions
 from honorarium.chain.history import account_history, session_history
 from honorarium.chain.wire import drive
+from honorarium.cli.explain import _journal
 from honorarium.cli.explain import explain as explain_command
 from honorarium.cli.statement import statement as statement_command
+from honorarium.client import Meter
 from honorarium.errors import JournalChanged
 from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.money import COIN, Token
 from honorarium.protocol.journal import Entry, EntryKind, Journal
+from honorarium.protocol.keys import Key
+from honorarium.recordfile import RecordRefused
 from honorarium.statement import Period, read_entries, state
-from honorarium.units import BlockNumber, Bps, UnixTime
+from honorarium.units import BaseUnits, BlockNumber, Bps, UnixTime
 from lives import MORNING, PARTIES, Day, Stage, live_a_day
 from written_log import DOMAIN, ID, START, TERMS, USD, Log
 
@@ -251,3 +255,22 @@ def test_the_journal_tells_what_happened_between_the_units() -> None:
 def test_without_transactions_nothing_is_called_signed() -> None:
     log = Log().opened(20_000_000).closed(4, TERMS.tariff.fee(4), 300)
     assert {consent.proof for consent in by_hand(log).consents} == {Proof.CONTRACT}
+
+
+def test_the_meter_s_file_and_its_journal_tell_the_same(tmp_path: Path) -> None:
+    key = Key.generate()
+    terms = replace(TERMS, meter_key=key.address)
+    file, lines = tmp_path / "meter.jsonl", tmp_path / "journal.jsonl"
+    meter = Meter(terms, DOMAIN, key, BaseUnits(20_000_000), path=file, patience=None)
+    meter.answer(START + 30)
+    meter.pause(START + 90)
+    meter.release()
+    lines.write_text(meter.journal.to_json_lines(), encoding="utf-8")
+    session_id = terms.session_id(DOMAIN)
+    heads = {_journal(path, session_id).head for path in (file, lines)}
+    assert heads == {meter.journal.head}
+    with pytest.raises(RecordRefused, match="it is the file of session"):
+        _journal(file, ID)
+    file.write_bytes(file.read_bytes().replace(b'"kind":"paused"', b'"kind":"left"'))
+    with pytest.raises(RecordRefused):
+        _journal(file, session_id)

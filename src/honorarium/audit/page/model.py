@@ -7,10 +7,11 @@ no session stays in memory, but for those that overlap and are drawn. Amounts ar
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from honorarium.audit.facts import Finding, Place
 from honorarium.ids import Address, SessionId
@@ -166,9 +167,9 @@ class _Tally:
     """The totals as they grow."""
 
     wanted: frozenset[SessionId]
-    hours: dict[tuple[int, Address], Total] = field(default_factory=dict)
-    advisors: dict[tuple[Address, Address], Total] = field(default_factory=dict)
-    services: dict[tuple[Tariff, Address], Total] = field(default_factory=dict)
+    hours: dict[Any, Total] = field(default_factory=dict)
+    advisors: dict[Any, Total] = field(default_factory=dict)
+    services: dict[Any, Total] = field(default_factory=dict)
     lengths: list[int] = field(default_factory=lambda: [0] * (len(LENGTHS) + 1))
     scores: Counter[int] = field(default_factory=Counter)
     overlaps: dict[Address, list[Bar]] = field(default_factory=dict)
@@ -176,30 +177,45 @@ class _Tally:
     last: int = 0
 
     def session(self, row: SessionLike) -> None:
-        end = row.closing_at or row.closed_at
-        seconds = max(0, end - row.opened_at) if end else 0
-        one = Total(
-            1,
-            seconds,
-            row.units,
-            row.earned,
-            row.platform_fee,
-            0,
-            1 if row.score else 0,
-            row.score,
+        """Written out: it runs once for each session."""
+        opened, token, closed = row.opened_at, row.token, row.closed_at
+        earned, platform, score, units = row.earned, row.platform_fee, row.score, row.units
+        end = row.closing_at or closed
+        seconds = max(0, end - opened) if end else 0
+        tariff = (
+            row.connect_fee,
+            row.unit_price,
+            row.unit_seconds,
+            row.included_units,
+            row.step_units,
+            row.step_price,
+            row.max_units,
         )
-        self.hours.setdefault((row.opened_at // 3600, row.token), Total()).add(one)
-        self.advisors.setdefault((row.advisor, row.token), Total()).add(one)
-        self.services.setdefault((_tariff(row), row.token), Total()).add(one)
+        for totals, key in (
+            (self.hours, (opened // 3600, token)),
+            (self.advisors, (row.advisor, token)),
+            (self.services, (tariff, token)),
+        ):
+            total = totals.get(key)
+            if total is None:
+                total = totals[key] = Total()
+            total.sessions += 1
+            total.seconds += seconds
+            total.units += units
+            total.fees += earned
+            total.platform += platform
+            if score:
+                total.ratings += 1
+                total.scores += score
         if end:
-            self.lengths[sum(seconds >= cut for cut in LENGTHS)] += 1
-        if row.score:
-            self.scores[row.score] += 1
+            self.lengths[bisect_right(LENGTHS, seconds)] += 1
+        if score:
+            self.scores[score] += 1
         if row.session_id in self.wanted:
-            bar = Bar(row.session_id, row.opened_at, end or row.opened_at)
+            bar = Bar(row.session_id, opened, end or opened)
             self.overlaps.setdefault(row.advisor, []).append(bar)
-        self.first = min(self.first or row.opened_at, row.opened_at)
-        self.last = max(self.last, row.closed_at, row.opened_at)
+        self.first = min(self.first or opened, opened)
+        self.last = max(self.last, closed, opened)
 
     def tip(self, row: TipLike) -> None:
         one = Total(tips=row.amount)
@@ -239,7 +255,7 @@ def model_of(
         tokens=tokens,
         hours=tally.hours,
         advisors=tally.advisors,
-        services=tally.services,
+        services={(_tariff(*of), token): n for (of, token), n in tally.services.items()},
         lengths=tally.lengths,
         scores=[tally.scores[score] for score in range(1, 6)],
         overlaps={
@@ -267,13 +283,15 @@ def _ids(text: str) -> list[SessionId]:
     return [SessionId(bytes.fromhex(digits)) for digits in _ID.findall(text)]
 
 
-def _tariff(row: SessionLike) -> Tariff:
+def _tariff(
+    connect: int, price: int, seconds: int, included: int, step: int, beyond: int, most: int
+) -> Tariff:
     return Tariff(
-        BaseUnits(row.connect_fee),
-        BaseUnits(row.unit_price),
-        Seconds(row.unit_seconds),
-        row.included_units,
-        row.step_units,
-        BaseUnits(row.step_price),
-        row.max_units,
+        BaseUnits(connect),
+        BaseUnits(price),
+        Seconds(seconds),
+        included,
+        step,
+        BaseUnits(beyond),
+        most,
     )
