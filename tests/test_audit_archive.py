@@ -366,17 +366,38 @@ def test_a_node_that_lies_about_storage_is_found(lived: Lived, tmp_path: Path) -
         assert {f.rule for f in audit_live(node, kept).findings} >= {"ESC-4"}
 
 
+@pytest.fixture(params=[True, False], ids=["whole blocks", "single transactions"])
+def whole_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Transactions come with their blocks, or (as on public chains) one by one."""
+    if not request.param:
+        monkeypatch.setattr(collecting, "LOCAL_CHAINS", ())
+    return bool(request.param)
+
+
 def test_a_node_that_forgot_a_transaction_leaves_its_consent_unseen(
-    lived: Lived, tmp_path: Path
+    lived: Lived, tmp_path: Path, whole_blocks: bool
 ) -> None:
-    with (
-        Lying(lived.stage.node.url, "eth_getTransactionByHash", lambda params, tx: None) as node,
-        lived.keep(tmp_path) as kept,
-    ):
+    method = "eth_getBlockByNumber" if whole_blocks else "eth_getTransactionByHash"
+
+    def forget(params: Any, found: Any) -> Any:
+        return {**found, "transactions": []} if whole_blocks else None
+
+    with Lying(lived.stage.node.url, method, forget) as node, lived.keep(tmp_path) as kept:
         catch_up(node, kept)
         findings = audit_live(node, kept).findings
     assert {"ESC-3", "ESC-11"} <= {finding.rule for finding in findings}
     assert all("the node has no 0x" in finding.found for finding in findings)
+
+
+def test_transactions_are_the_same_with_their_blocks_and_one_by_one(
+    lived: Lived, tmp_path: Path, whole_blocks: bool, kept: tuple[Path, Verdict]
+) -> None:
+    with lived.keep(tmp_path) as archive:
+        catch_up(lived.stage.node, archive, archive.contents.first + 20)
+        mine = rows(tmp_path)
+    there = rows(kept[0])
+    assert mine["transactions"] == there["transactions"][: len(mine["transactions"])]
+    assert mine["transactions"]
 
 
 @pytest.mark.parametrize("time_in_logs", [True, False])
@@ -400,8 +421,9 @@ def test_a_node_whose_answers_do_not_fit_together_is_refused(
 
 
 def test_a_node_that_gives_another_transaction_than_was_asked_for_is_refused(
-    lived: Lived, tmp_path: Path
+    lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(collecting, "LOCAL_CHAINS", ())
     with (
         Lying(
             lived.stage.node.url,

@@ -19,6 +19,7 @@ from honorarium.audit.facts import Facts
 from honorarium.audit.source import entries_of, transfers_of
 from honorarium.audit.state import StateReader
 from honorarium.audit.tables import Row, read_rows
+from honorarium.chain.deploy import LOCAL_CHAINS
 from honorarium.chain.logs import RawLog, Topics, UnreadableLog, decode, raw_logs
 from honorarium.chain.node import Node, from_hex, to_hex
 from honorarium.errors import ChainReset, NodeBehind
@@ -193,30 +194,31 @@ class _Collector:
             if hashes.setdefault(log.block, log.block_hash) != log.block_hash:
                 raise NodeContradicts(log.block, "its logs name two hashes of it")
             times[log.block] = log.time
-        asked = [block for block, time in times.items() if not time]
         wanted = dict.fromkeys((log.tx_hash, log.block) for log in self.logs)
+        # On a local chain a transaction has a block of its own: one answer holds both.
+        whole = self.node.chain_id in LOCAL_CHAINS
+        asked = [block for block, time in times.items() if whole or not time]
+        singles = [] if whole else list(wanted)
         answers = self.node.batch(
             [
-                *(("eth_getBlockByNumber", [hex(block), False]) for block in asked),
-                *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in wanted),
+                *(("eth_getBlockByNumber", [hex(block), whole]) for block in asked),
+                *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in singles),
             ]
         )
-        for block, found in zip(asked, answers, strict=False):
-            if found is None:
-                raise NodeContradicts(block, "it gave logs of it, and now has no such block")
-            if from_hex(found["hash"]) != hashes[block]:
-                raise NodeContradicts(
-                    block,
-                    f"its hash is {found['hash']}, and 0x{hashes[block].hex()} by its logs (if the "
-                    "chain was just reorganised, run the audit again)",
-                )
-            times[block] = int(found["timestamp"], 16)
-        sent = [
-            _sent(tx_hash, block, found)
-            for (tx_hash, block), found in zip(wanted, answers[len(asked) :], strict=True)
+        blocks = dict(zip(asked, answers, strict=False))
+        for block, found in blocks.items():
+            times[block] = _time_of(block, found, hashes[block])
+        sent = {
+            tx_hash: found
+            for (tx_hash, _), found in zip(singles, answers[len(asked) :], strict=True)
             if found is not None
+        }
+        if whole:
+            for found in blocks.values():
+                sent.update((Hash(from_hex(tx["hash"])), tx) for tx in found["transactions"])
+        return times, [
+            _sent(tx_hash, block, sent[tx_hash]) for tx_hash, block in wanted if tx_hash in sent
         ]
-        return times, sent
 
     # ------------------------------------------------------------------ tokens
 
@@ -274,6 +276,18 @@ class _Collector:
         if token != ZERO_ADDRESS and token not in kept.tokens:
             kept.tokens.append(token)
             kept.since.append(self.archive.segments[-1].number + 1 if self.archive.segments else 1)
+
+
+def _time_of(block: int, found: dict[str, Any] | None, by_its_logs: Hash) -> int:
+    if found is None:
+        raise NodeContradicts(block, "it gave logs of it, and now has no such block")
+    if from_hex(found["hash"]) != by_its_logs:
+        raise NodeContradicts(
+            block,
+            f"its hash is {found['hash']}, and 0x{by_its_logs.hex()} by its logs (if the chain was "
+            "just reorganised, run the audit again)",
+        )
+    return int(found["timestamp"], 16)
 
 
 def _sent(tx_hash: Hash, block: int, found: dict[str, Any]) -> Row:
