@@ -86,7 +86,7 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 
 bench: setup  ## how fast the Python is, as ratios to limits measured in the same run, into benchmarks/results
 	@$(BIN)/python benchmarks/verify.py
-	@PYTHONPATH=tests $(BIN)/python benchmarks/desk.py
+	@PYTHONPATH=tests $(BIN)/python benchmarks/ticks.py
 	@PYTHONPATH=tests $(BIN)/python benchmarks/settle.py
 
 kills: setup  ## kill -9 of a desk under load, 100 times: nothing may be lost or double

@@ -10,7 +10,7 @@ from honorarium.audit import Facts, Verdict, audit
 from honorarium.audit.facts import Entry, Place, Questions, State, Token, Transaction, Transfer
 from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Event
-from honorarium.units import BaseUnits, UnixTime
+from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Recorded:
     separators: dict[Address, bytes | None]
     transfers: tuple[Transfer, ...]
     state: State
+    contracts: frozenset[Address]
 
     @classmethod
     def of(cls, facts: Facts, tokens: Iterable[Address]) -> tuple[Recorded, Verdict]:
@@ -32,30 +33,52 @@ class Recorded:
             seen[name] = value
             return value
 
+        contracts: set[Address] = set()
+
+        def code(account: Address, block: BlockNumber) -> bool | None:
+            there = facts.code(account, block)
+            if there:
+                contracts.add(account)
+            return there
+
         entries = tuple(facts.entries)
         verdict = audit(
             replace(
                 facts,
                 entries=entries,
                 transfers=lambda asked: keep("transfers", tuple(facts.transfers(asked))),
-                state=lambda questions: keep("state", facts.state(questions)),
+                state=lambda questions, block: keep("state", facts.state(questions, block)),
+                code=code,
             )
         )
         separators = {token: facts.separator(token) for token in tokens}
-        return cls(facts.place, entries, separators, seen["transfers"], seen["state"]), verdict
+        transfers, state = seen["transfers"], seen["state"]
+        return (
+            cls(facts.place, entries, separators, transfers, state, frozenset(contracts)),
+            verdict,
+        )
 
-    def judge(self) -> Verdict:
-        def state(_: Questions) -> State:
+    def judge(
+        self,
+        *,
+        code: Callable[[Address, BlockNumber], bool | None] | None = None,
+        **how: Any,
+    ) -> Verdict:
+        """The verdict over these facts; `code` in place of what was said of accounts."""
+
+        def state(questions: Questions, block: BlockNumber) -> State:
             return self.state
 
         return audit(
             Facts(
                 self.place,
                 iter(self.entries),
-                self.separators.__getitem__,
+                self.separators.get,
                 lambda tokens: self.transfers,
                 state,
-            )
+                code or (lambda account, block: account in self.contracts),
+            ),
+            **how,
         )
 
     # ------------------------------------------------------------------ events

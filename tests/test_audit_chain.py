@@ -17,11 +17,11 @@ from eth_hash.auto import keccak
 from typer.testing import CliRunner
 
 from honorarium.audit import ReportNotWritten, Verdict, as_json, audit, gather, line, write
-from honorarium.audit.collect import balance_key, slot_key, tally_key
+from honorarium.audit.state import balance_key, slot_key, tally_key
 from honorarium.chain import LocalChain, Manifest, ManifestUnreadable, Node, deploy
 from honorarium.chain.node import to_hex
-from honorarium.cli.audit import AuditPlaceUnclear
 from honorarium.cli.audit import audit as audit_command
+from honorarium.cli.place import AuditPlaceUnclear
 from honorarium.errors import ChainReset, NoDeployment, NodeUnreachable
 from honorarium.ids import Address
 from honorarium.protocol.typed_data import word

@@ -29,7 +29,7 @@ PROGRAM = [sys.executable, "-m", "honorarium.cli"]
 COMMANDS = (
     *("chain", "deploy", "doctor", "account", "quote", "revoke", "open", "meter", "close"),
     *("leave", "finalize", "topup", "tip", "rate", "answer", "balance", "withdraw", "session"),
-    *("history", "tariff", "settle", "deposit", "replay", "audit"),
+    *("history", "tariff", "settle", "deposit", "replay", "audit", "explain", "statement"),
 )
 
 

@@ -12,6 +12,8 @@ from errors_page import PAGE, below, page
 from honorarium import errors
 from honorarium.artifacts import CONTRACTS, artifact
 from honorarium.audit.calldata import Unreadable
+from honorarium.audit.evidence.encoding import NotEncodable
+from honorarium.audit.evidence.merkle import ProofBroken
 from honorarium.chain.wire import Silence
 from honorarium.errors import (
     ChainError,
@@ -93,7 +95,8 @@ def test_every_exception_of_the_package_is_in_the_tree() -> None:
         return {cls}.union(*(descendants(each) for each in type.__subclasses__(cls)))
 
     ours = {e for e in descendants(BaseException) if e.__module__.startswith("honorarium.")}
-    inner = {Silence, Unreadable, HonorariumError}  # never let out, but for the root
+    # Never let out, but for the root:
+    inner = {Silence, Unreadable, NotEncodable, ProofBroken, HonorariumError}
     roots = (InputError, ChainError, ContractError)
     outside = {e for e in ours - inner if not issubclass(e, roots)}
     assert {e.__name__ for e in outside if not e.__name__.startswith("_")} == set()

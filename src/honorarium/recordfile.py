@@ -146,41 +146,7 @@ class RecordFile:
             raise RecordFileBusy(self.path) from None
 
     def _read(self) -> tuple[list[dict[str, Any]], int, bytes]:
-        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
-        found: list[dict[str, Any]] = []
-        size, check = 0, b""
-        while size < len(data):
-            end = data.find(b"\n", size)
-            line = data[size:] if end < 0 else data[size:end]
-            record, following = self._parse(line, check, len(found) + 1, torn=end < 0)
-            if record is None:
-                break
-            found.append(record)
-            check = following
-            size += len(line) + 1
-        return found, size, check
-
-    def _parse(
-        self, line: bytes, check: bytes, number: int, *, torn: bool
-    ) -> tuple[dict[str, Any] | None, bytes]:
-        parts = _LINE.fullmatch(line)
-        if parts and _check(check, parts[1]) == parts[2]:
-            return self._loaded(parts[1] + b"}", number), parts[2]
-        if torn:
-            return None, check
-        if parts is None:
-            raise RecordRefused(self.path, number, "it is no record")
-        raise RecordRefused(
-            self.path, number, "it was changed, or a line before it was changed, left out or moved"
-        )
-
-    def _loaded(self, body: bytes, number: int) -> dict[str, Any]:
-        try:
-            found = json.loads(body)
-        except ValueError as error:
-            raise RecordRefused(self.path, number, f"it is not JSON ({error})") from None
-        assert isinstance(found, dict)  # it begins with a brace
-        return found
+        return _records(self.path, os.pread(self._file, os.fstat(self._file).st_size, 0))
 
     def _drop_torn_line(self) -> None:
         """Also ends a whole last line whose newline was cut off; what stands there is synced."""
@@ -200,6 +166,54 @@ class RecordFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def records_of(path: Path | str) -> list[dict[str, Any]]:
+    """The records of a file as they stand there, for who only reads: nothing is locked or mended.
+
+    Raises RecordRefused for a changed line, and OSError if it can't be read.
+    """
+    return _records(Path(path), Path(path).read_bytes())[0]
+
+
+def _records(path: Path, data: bytes) -> tuple[list[dict[str, Any]], int, bytes]:
+    """The whole records, how many bytes they take, and the last one's check."""
+    found: list[dict[str, Any]] = []
+    size, check = 0, b""
+    while size < len(data):
+        end = data.find(b"\n", size)
+        line = data[size:] if end < 0 else data[size:end]
+        record, following = _parse(path, line, check, len(found) + 1, torn=end < 0)
+        if record is None:
+            break
+        found.append(record)
+        check = following
+        size += len(line) + 1
+    return found, size, check
+
+
+def _parse(
+    path: Path, line: bytes, check: bytes, number: int, *, torn: bool
+) -> tuple[dict[str, Any] | None, bytes]:
+    parts = _LINE.fullmatch(line)
+    if parts and _check(check, parts[1]) == parts[2]:
+        return _loaded(path, parts[1] + b"}", number), parts[2]
+    if torn:
+        return None, check
+    if parts is None:
+        raise RecordRefused(path, number, "it is no record")
+    raise RecordRefused(
+        path, number, "it was changed, or a line before it was changed, left out or moved"
+    )
+
+
+def _loaded(path: Path, body: bytes, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise RecordRefused(path, number, f"it is not JSON ({error})") from None
+    assert isinstance(found, dict)  # it begins with a brace
+    return found
 
 
 def _check(before: bytes, body: bytes) -> bytes:

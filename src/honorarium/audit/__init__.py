@@ -5,24 +5,47 @@
     write(verdict, directory)
     print(line(verdict))
 
-Read in this order: facts (what is looked at), book (the ledger), check and consent (was each event
-allowed?), compare (did the contract come to the same?), judge (all of it), report, collect.
+From files alone, with all cores: `audit_archive(Archive.read(folder))`.
+
+Read in this order: facts (what is looked at), book and ledger (what follows from events), check and
+consent (was each event allowed?), compare (did the contract come to the same?), looks (what is
+allowed and odd), judge (all of it), report and export; collect, archive, live and offline (where
+the facts come from).
 """
 
-from honorarium.audit.collect import gather
-from honorarium.audit.facts import Facts, Finding
+from honorarium.audit.archive import Archive, Contents
+from honorarium.audit.collect import catch_up, gather
+from honorarium.audit.explain import Explanation, Stretch, explain
+from honorarium.audit.export import read_export, rows_of_export, write_export
+from honorarium.audit.facts import Facts, Finding, Severity
+from honorarium.audit.journals import Journals
 from honorarium.audit.judge import RULES, Verdict, audit
+from honorarium.audit.live import audit_live
+from honorarium.audit.offline import audit_archive
 from honorarium.audit.report import ReportNotWritten, as_json, line, write
 
 __all__ = [
     "RULES",
+    "Archive",
+    "Contents",
+    "Explanation",
     "Facts",
     "Finding",
+    "Journals",
     "ReportNotWritten",
+    "Severity",
+    "Stretch",
     "Verdict",
     "as_json",
     "audit",
+    "audit_archive",
+    "audit_live",
+    "catch_up",
+    "explain",
     "gather",
     "line",
+    "read_export",
+    "rows_of_export",
     "write",
+    "write_export",
 ]

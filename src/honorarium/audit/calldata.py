@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from eth_hash.auto import keccak
 
-from honorarium.ids import ZERO_HASH, Hash
+from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol.terms import PACKED_WORDS, Terms
 
 _PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
@@ -79,10 +81,46 @@ class AnswerRow:
     signature: bytes
 
 
-Row = OpenRow | CloseRow | RateRow | AnswerRow
+@dataclass(frozen=True, slots=True)
+class ByRow:
+    """What `by` asks for: to leave a session (`revoke`: never to open it)."""
+
+    terms: Terms
+    by: Address
+    signature: bytes
+    revoke: bool
 
 
-class _Words:
+@dataclass(frozen=True, slots=True)
+class TopUpRow:
+    """A larger deposit; how the payer consents as in `OpenRow`."""
+
+    terms: Terms
+    deposit: int
+    payer: Authorized | bytes | None
+
+
+Row = OpenRow | CloseRow | RateRow | AnswerRow | ByRow | TopUpRow
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherRow:
+    """A voucher on which units were credited; `signature` is the meter's, r ‖ vs (EIP-2098)."""
+
+    terms: Terms
+    units: int
+    journal: Hash
+    signature: bytes
+
+
+@lru_cache(maxsize=8192)
+def _terms(packed: bytes, canonical: bool) -> Terms:
+    """A session's terms travel with every call."""
+    words = [packed[at : at + 32] for at in range(0, len(packed), 32)]
+    return Terms.unpack(words, canonical=canonical)
+
+
+class Words:
     """Arguments from `base` on: words, and the dynamic parts that they point to."""
 
     def __init__(self, data: bytes, base: int) -> None:
@@ -98,12 +136,12 @@ class _Words:
     def number(self, index: int) -> int:
         return int.from_bytes(self.word(index), "big")
 
-    def at(self, index: int) -> _Words:
+    def at(self, index: int) -> Words:
         """The dynamic part that word `index` points to."""
         offset = self.number(index)
         if self.base + offset > len(self.data):
             raise Unreadable(f"an offset of {offset} is beyond the calldata")
-        return _Words(self.data, self.base + offset)
+        return Words(self.data, self.base + offset)
 
     def bytes(self, index: int) -> bytes:
         part = self.at(index)
@@ -114,70 +152,116 @@ class _Words:
 
     def terms(self, index: int, *, opening: bool = False) -> Terms:
         """Raises ValueError if a session should open with terms that are not canonical."""
-        words = [self.word(index + i) for i in range(PACKED_WORDS)]
-        return Terms.unpack(words, canonical=opening)
+        at = self.base + 32 * index
+        packed = bytes(self.data[at : at + 32 * PACKED_WORDS])
+        try:
+            return _terms(packed, True)  # as they nearly always are
+        except ValueError:
+            if opening:
+                raise
+            return _terms(packed, False)
 
-    def rows(self) -> Iterator[_Words]:
+    def authorized(self, index: int) -> Authorized:
+        """The EIP-3009 authorization that word `index` points to."""
+        paid = self.at(index)
+        return Authorized(paid.number(0), paid.number(1), paid.bytes(2))
+
+    def address(self, index: int) -> Address:
+        return Address(self.word(index)[12:])
+
+    def flat_rows(self, words: int) -> Iterator[Words]:
+        """The elements of the array, of so many words each, that the first word points to."""
+        array = self.at(0)
+        count = array.number(0)
+        if count * 32 * words > len(self.data):
+            raise Unreadable(f"{count} rows are beyond the calldata")
+        for index in range(count):
+            yield Words(self.data, array.base + 32 + 32 * words * index)
+
+    def rows(self) -> Iterator[Words]:
         """The elements of the array of dynamic structs that the first word points to."""
         array = self.at(0)
         count = array.number(0)
         if count * 32 > len(self.data):
             raise Unreadable(f"{count} rows are beyond the calldata")
-        inner = _Words(self.data, array.base + 32)
+        inner = Words(self.data, array.base + 32)
         for index in range(count):
             yield inner.at(index)
 
 
-def _open(a: _Words) -> Row:
+def _open(a: Words) -> Row:
     return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), None)
 
 
-def _open_with_authorization(a: _Words) -> Row:
-    paid = a.at(8)
-    authorized = Authorized(paid.number(0), paid.number(1), paid.bytes(2))
-    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(9), a.bytes(10), authorized)
+def _open_with_authorization(a: Words) -> Row:
+    paid = a.authorized(8)
+    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(9), a.bytes(10), paid)
 
 
-def _opening(a: _Words) -> Row:
+def _opening(a: Words) -> Row:
     return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), a.bytes(10))
 
 
-def _settlement(a: _Words) -> Row:
+def _settlement(a: Words) -> Row:
     return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), 0, b"")
 
 
-def _closing(a: _Words) -> Row:
+def _closing(a: Words) -> Row:
     return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), a.number(11), a.bytes(12))
 
 
-def _finalize(a: _Words) -> Row:
+def _finalize(a: Words) -> Row:
     return CloseRow(a.terms(0), 0, ZERO_HASH, 0, b"", finalize=True)
 
 
-def _rate(a: _Words) -> Row:
+def _rate(a: Words) -> Row:
     return RateRow(a.terms(0), a.number(7), Hash(a.word(8)), a.bytes(9))
 
 
-def _answer(a: _Words) -> Row:
+def _answer(a: Words) -> Row:
     return AnswerRow(a.terms(0), Hash(a.word(7)), a.bytes(8))
 
 
-def _one(read: Callable[[_Words], Row]) -> Callable[[_Words], Iterator[Row]]:
-    def rows(arguments: _Words) -> Iterator[Row]:
+def _leave(a: Words) -> Row:
+    return ByRow(a.terms(0), a.address(7), a.bytes(8), revoke=False)
+
+
+def _revoke(a: Words) -> Row:
+    return ByRow(a.terms(0), a.address(7), a.bytes(8), revoke=True)
+
+
+def _top_up(a: Words) -> Row:
+    return TopUpRow(a.terms(0), a.number(7), None)
+
+
+def _top_up_with_authorization(a: Words) -> Row:
+    return TopUpRow(a.terms(0), a.number(7), a.authorized(8))
+
+
+def _top_up_from_balance(a: Words) -> Row:
+    return TopUpRow(a.terms(0), a.number(7), a.bytes(8))
+
+
+def _voucher(a: Words) -> VoucherRow:
+    return VoucherRow(a.terms(0), a.number(7), Hash(a.word(8)), a.word(9) + a.word(10))
+
+
+def _one(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
+    def rows(arguments: Words) -> Iterator[Row]:
         yield read(arguments)
 
     return rows
 
 
-def _single(read: Callable[[_Words], Row]) -> Callable[[_Words], Iterator[Row]]:
-    def rows(arguments: _Words) -> Iterator[Row]:
+def _single(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
+    def rows(arguments: Words) -> Iterator[Row]:
         yield read(arguments.at(0))
 
     return rows
 
 
-def _many(read: Callable[[_Words], Row]) -> Callable[[_Words], Iterator[Row]]:
-    def rows(arguments: _Words) -> Iterator[Row]:
+def _many(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
+    def rows(arguments: Words) -> Iterator[Row]:
         for row in arguments.rows():
             try:
                 yield read(row)
@@ -187,23 +271,30 @@ def _many(read: Callable[[_Words], Row]) -> Callable[[_Words], Iterator[Row]]:
     return rows
 
 
-def _selector(signature: str) -> bytes:
+def selector(signature: str) -> bytes:
     return keccak(signature.encode())[:4]
 
 
-_READERS: Final[dict[bytes, Callable[[_Words], Iterator[Row]]]] = {
-    _selector(f"open({_PACKED},uint80,bytes,bytes)"): _one(_open),
-    _selector(f"openWithAuthorization({_PACKED},uint80,(uint256,uint256,bytes),bytes,bytes)"): _one(
+_PAID: Final = "(uint256,uint256,bytes)"
+
+_READERS: Final[dict[bytes, Callable[[Words], Iterator[Row]]]] = {
+    selector(f"open({_PACKED},uint80,bytes,bytes)"): _one(_open),
+    selector(f"openWithAuthorization({_PACKED},uint80,{_PAID},bytes,bytes)"): _one(
         _open_with_authorization
     ),
-    _selector(f"openFromBalance({_OPENING})"): _single(_opening),
-    _selector(f"openBatch({_OPENING}[])"): _many(_opening),
-    _selector(f"close(({_PACKED},{_VOUCHER}))"): _one(_settlement),
-    _selector(f"closeFor({_CLOSING})"): _single(_closing),
-    _selector(f"closeBatch({_CLOSING}[])"): _many(_closing),
-    _selector(f"finalize({_PACKED})"): _one(_finalize),
-    _selector(f"rate({_PACKED},uint8,bytes32,bytes)"): _one(_rate),
-    _selector(f"answer({_PACKED},bytes32,bytes)"): _one(_answer),
+    selector(f"openFromBalance({_OPENING})"): _single(_opening),
+    selector(f"openBatch({_OPENING}[])"): _many(_opening),
+    selector(f"close(({_PACKED},{_VOUCHER}))"): _one(_settlement),
+    selector(f"closeFor({_CLOSING})"): _single(_closing),
+    selector(f"closeBatch({_CLOSING}[])"): _many(_closing),
+    selector(f"finalize({_PACKED})"): _one(_finalize),
+    selector(f"rate({_PACKED},uint8,bytes32,bytes)"): _one(_rate),
+    selector(f"answer({_PACKED},bytes32,bytes)"): _one(_answer),
+    selector(f"requestClose({_PACKED},address,bytes)"): _one(_leave),
+    selector(f"revoke({_PACKED},address,bytes)"): _one(_revoke),
+    selector(f"topUp({_PACKED},uint80)"): _one(_top_up),
+    selector(f"topUpWithAuthorization({_PACKED},uint80,{_PAID})"): _one(_top_up_with_authorization),
+    selector(f"topUpFromBalance({_PACKED},uint80,bytes)"): _one(_top_up_from_balance),
 }
 
 
@@ -215,6 +306,50 @@ def rows_of(data: bytes) -> list[Row]:
     if read is None:
         return []
     try:
-        return list(read(_Words(data, 4)))
+        return list(read(Words(data, 4)))
     except ValueError:
         return []
+
+
+_SETTLEMENT: Final = f"({_PACKED},{_VOUCHER})"
+_SETTLEMENT_WORDS: Final = PACKED_WORDS + 4
+
+_VOUCHERS: Final[dict[bytes, Callable[[Words], Iterator[Words]]]] = {
+    selector(f"settle({_SETTLEMENT})"): lambda a: iter((a,)),
+    selector(f"settleBatch({_SETTLEMENT}[])"): lambda a: a.flat_rows(_SETTLEMENT_WORDS),
+    selector(f"close({_SETTLEMENT})"): lambda a: iter((a,)),
+    selector(f"closeFor({_CLOSING})"): lambda a: iter((a.at(0),)),
+    selector(f"closeBatch({_CLOSING}[])"): lambda a: a.rows(),
+}
+
+
+def vouchers_of(data: bytes) -> list[VoucherRow]:
+    """The vouchers in this calldata of the escrow; empty if it is none of these calls, or cannot be
+    read. A close without a voucher has one of 0 units that nobody signed.
+    """
+    read = _VOUCHERS.get(bytes(data[:4]))
+    if read is None:
+        return []
+    try:
+        return [_voucher(row) for row in read(Words(data, 4))]
+    except ValueError:
+        return []
+
+
+_BATCHES: Final[dict[bytes, Callable[[Words], Iterator[Words]]]] = {
+    selector(f"openBatch({_OPENING}[])"): lambda a: a.rows(),
+    selector(f"settleBatch({_SETTLEMENT}[])"): lambda a: a.flat_rows(_SETTLEMENT_WORDS),
+    selector(f"closeBatch({_CLOSING}[])"): lambda a: a.rows(),
+}
+
+
+def row_of_batch(data: bytes, index: int) -> Terms | None:
+    """The terms in this row of a batch, from 0; None: it is no batch, has no such row, or the row
+    cannot be read.
+    """
+    read = _BATCHES.get(bytes(data[:4]))
+    try:
+        row = None if read is None else next(islice(read(Words(data, 4)), index, None), None)
+        return None if row is None else row.terms(0)
+    except ValueError:
+        return None

@@ -7,7 +7,7 @@ clock. Rules that compare with storage and with the tokens' own logs are in comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from honorarium.audit.book import Book, SessionRecord
@@ -17,6 +17,7 @@ from honorarium.ids import SessionId
 from honorarium.protocol.events import (
     Answered,
     CloseRequested,
+    Event,
     Rated,
     RefundCredited,
     Revoked,
@@ -24,7 +25,6 @@ from honorarium.protocol.events import (
     SessionOpened,
     Settled,
     ToppedUp,
-    Withdrawn,
 )
 from honorarium.units import Seconds
 
@@ -41,50 +41,22 @@ def finding_at(
 
 
 def check_esc_1(book: Book, entry: Entry) -> Iterator[Finding]:
-    """Nothing leaves a balance that is not in it, and a top-up adds money.
+    """A top-up adds money.
 
-    That the tokens really moved, and that the escrow holds what it owes, is in compare.py.
+    That nothing leaves a balance that is not in it is in ledger.py, that the tokens really moved,
+    and that the escrow holds what it owes, in compare.py.
     """
     event = entry.event
-    match event:
-        case Withdrawn():
-            available = book.balance(event.token, event.account)
-            if event.amount > available:
-                yield finding_at(
-                    entry, "ESC-1", None, f"a withdrawal of at most {available}", event.amount
-                )
-        case SessionOpened(from_balance=True):
-            available = book.balance(event.terms.token, event.terms.payer)
-            if event.deposit > available:
-                yield finding_at(
-                    entry,
-                    "ESC-1",
-                    event.session_id,
-                    f"a deposit of at most {available} from the payer's balance",
-                    event.deposit,
-                )
-        case ToppedUp():
-            session = book.session(event.session_id)
-            if session is None:
-                return
-            added = event.deposit - session.deposit
-            available = book.balance(session.token, session.payer)
-            if added <= 0:
-                yield finding_at(
-                    entry,
-                    "ESC-1",
-                    event.session_id,
-                    f"a deposit above {session.deposit}",
-                    event.deposit,
-                )
-            elif event.from_balance and added > available:
-                yield finding_at(
-                    entry,
-                    "ESC-1",
-                    event.session_id,
-                    f"at most {available} more from the payer's balance",
-                    added,
-                )
+    if isinstance(event, ToppedUp):
+        session = book.session(event.session_id)
+        if session is not None and event.deposit <= session.deposit:
+            yield finding_at(
+                entry,
+                "ESC-1",
+                event.session_id,
+                f"a deposit above {session.deposit}",
+                event.deposit,
+            )
 
 
 def check_esc_2(book: Book, entry: Entry) -> Iterator[Finding]:
@@ -111,7 +83,7 @@ def check_esc_4(book: Book, entry: Entry) -> Iterator[Finding]:
     if not isinstance(event, Settled | SessionClosed):
         return
     session = book.session(event.session_id)
-    if session is None or session.terms is None:
+    if session is None or session.over:
         return
     fee = session.terms.tariff.fee(event.units, session.deposit)
     expected = max(session.earned, fee)
@@ -139,7 +111,7 @@ def check_esc_5(book: Book, entry: Entry) -> Iterator[Finding]:
     if not isinstance(event, Settled | SessionClosed) or event.units == 0:
         return
     session = book.session(event.session_id)
-    if session is None or session.terms is None:
+    if session is None or session.over:
         return
     unit = session.terms.tariff.unit_seconds
     if unit == 0:
@@ -193,7 +165,7 @@ def check_esc_7(book: Book, entry: Entry) -> Iterator[Finding]:
     match event:
         case CloseRequested():
             session = book.session(event.session_id)
-            if session is None or session.terms is None:
+            if session is None or session.over:
                 return
             if session.status is Status.CLOSING:
                 yield finding_at(
@@ -329,14 +301,35 @@ def check_esc_11_known(book: Book, entry: Entry) -> Iterator[Finding]:
         )
 
 
-EVENT_CHECKS: Final[tuple[Callable[[Book, Entry], Iterator[Finding]], ...]] = (
-    check_esc_1,
-    check_esc_2,
-    check_esc_4,
-    check_esc_5,
-    check_esc_6,
-    check_esc_7,
-    check_esc_10,
-    check_esc_11_known,
-)
-"""Each is asked about every event, before the event is entered."""
+def check_esc_17(book: Book, entry: Entry) -> Iterator[Finding]:
+    """`settle` refuses a stale voucher: what it writes into the log raises what is earned."""
+    event = entry.event
+    if isinstance(event, Settled):
+        session = book.session(event.session_id)
+        if session is not None and not session.over and event.earned == session.earned:
+            yield finding_at(
+                entry, "ESC-17", event.session_id, f"earned above {session.earned}", event.earned
+            )
+
+
+Check = Callable[[Book, Entry], Iterator[Finding]]
+
+EVENT_CHECKS: Final[Mapping[type[Event], tuple[Check, ...]]] = {
+    SessionOpened: (check_esc_5, check_esc_6),
+    Revoked: (check_esc_6,),
+    ToppedUp: (check_esc_1, check_esc_6, check_esc_7, check_esc_11_known),
+    Settled: (
+        check_esc_2,
+        check_esc_4,
+        check_esc_5,
+        check_esc_6,
+        check_esc_11_known,
+        check_esc_17,
+    ),
+    CloseRequested: (check_esc_6, check_esc_7, check_esc_11_known),
+    SessionClosed: (check_esc_2, check_esc_4, check_esc_5, check_esc_6, check_esc_11_known),
+    RefundCredited: (check_esc_7, check_esc_11_known),
+    Rated: (check_esc_10, check_esc_11_known),
+    Answered: (check_esc_10, check_esc_11_known),
+}
+"""What is asked about an event, before it is entered."""

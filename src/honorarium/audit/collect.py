@@ -1,66 +1,42 @@
-"""Fetching the facts: logs, transactions, storage and tokens' answers, at one block, in batches.
+"""Collecting: logs, transactions and tokens' logs of the contracts, into an archive.
 
-All that an audit knows of a chain is what this node says of it.
+All that an audit knows of a chain is what this node says of it. What is collected already is not
+asked for again, unless a reorganisation undid it: then the undone blocks are dropped and read anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cache
-from itertools import islice
 from typing import Any, Final
 
 from eth_hash.auto import keccak
 
-from honorarium.artifacts import artifact
-from honorarium.audit.facts import (
-    Entry,
-    Facts,
-    Place,
-    Questions,
-    State,
-    Token,
-    Transaction,
-    Transfer,
-)
-from honorarium.chain.logs import LogRecord, collect, raw_logs, transactions
+from honorarium.audit.archive import Archive, Contents
+from honorarium.audit.errors import HistoryReplaced, NodeContradicts
+from honorarium.audit.facts import Facts
+from honorarium.audit.source import entries_of, transfers_of
+from honorarium.audit.state import StateReader
+from honorarium.audit.tables import Row, read_rows
+from honorarium.chain.deploy import LOCAL_CHAINS
+from honorarium.chain.logs import RawLog, Topics, UnreadableLog, decode, raw_logs
 from honorarium.chain.node import Node, from_hex, to_hex
-from honorarium.errors import ContractError, NodeError
-from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
-from honorarium.protocol.events import (
-    Answered,
-    CloseRequested,
-    Rated,
-    SessionClosed,
-    SessionOpened,
-    Tipped,
-)
+from honorarium.errors import ChainReset, NodeBehind
+from honorarium.ids import ZERO_ADDRESS, Address, Hash
+from honorarium.protocol.events import Deposited, SessionOpened, Tipped
 from honorarium.protocol.typed_data import Domain, word
-from honorarium.units import BaseUnits, BlockNumber
+from honorarium.units import BlockNumber
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being read, how much of it is done, and how much there is."""
 
-CHUNK: Final = 400  # events whose transactions are fetched together
-COIN_DECIMALS: Final = 18
+SEGMENT: Final = 4000
+"""So many logs make a segment: what a process that dies has to read again."""
+ASKED_TOGETHER: Final = 100
+"""Addresses in one filter of logs."""
 
-_TRANSFER: Final = Hash(keccak(b"Transfer(address,address,uint256)"))
-_SLOT_OF: Final = {entry.label: entry.slot for entry in artifact("SessionEscrow").storage}
-
-
-def slot_key(session_id: SessionId) -> int:
-    """Where in the escrow's storage a session lies."""
-    return _mapped(session_id, "_cells")
-
-
-def balance_key(token: Address, account: Address) -> int:
-    """Where in the escrow's storage an account's balance lies."""
-    return int.from_bytes(keccak(token + account), "big")
-
-
-def tally_key(advisor: Address) -> int:
-    """Where in the escrow's storage an advisor's ratings are counted."""
-    return _mapped(word(advisor), "_tallies")
+TRANSFER: Final = Hash(keccak(b"Transfer(address,address,uint256)"))
 
 
 def gather(
@@ -70,156 +46,260 @@ def gather(
     first: int,
     last: int | None = None,
     *,
+    at: Iterable[int] = (),
     progress: Progress | None = None,
 ) -> Facts:
     """The facts of these contracts from block `first` to `last` (None: the newest), inclusive.
 
-    The newest block is taken as it is; a chain may still replace it.
-    Lazy: the chain is read while the audit runs, and NodeUnreachable, NodeError or UnreadableLog
-    are raised then.
+    The newest block is taken as it is; a chain may still replace it. The log is read at once, into
+    a folder that ends with the facts; storage is asked while the audit runs. Raises
+    NodeUnreachable, NodeError, NodeContradicts or UnreadableLog.
     """
-    tell: Progress = progress or (lambda what, done, total: None)
-    end = node.block("latest").number if last is None else BlockNumber(last)
-    place = Place(Domain(node.chain_id, escrow), tip_jar, BlockNumber(first), end)
-    reader = _Reader(node, place, tell)
+    contents = Contents(
+        node.genesis_hash, Domain(node.chain_id, escrow), tip_jar, BlockNumber(first)
+    )
+    with Archive.scratch(contents) as archive:
+        catch_up(node, archive, last, progress=progress)
+    reader = StateReader(node, escrow, progress)
     return Facts(
-        place=place,
-        entries=reader.entries(),
-        separator=cache(reader.separator),
-        transfers=reader.transfers,
+        place=archive.place,
+        entries=entries_of(archive),
+        separator=cache(lambda token: reader.separator(token, archive.last)),
+        transfers=lambda tokens: transfers_of(archive, set(tokens)),
         state=reader.state,
+        code=reader.code,
+        at=tuple(BlockNumber(block) for block in at),
     )
 
 
-class _Reader:
-    def __init__(self, node: Node, place: Place, tell: Progress) -> None:
-        self._node, self._place, self._tell = node, place, tell
-        self._escrow = place.domain.contract
-        self._leaving: set[SessionId] = set()
+def catch_up(
+    node: Node,
+    archive: Archive,
+    last: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> BlockNumber:
+    """Brings an archive up to block `last` (None: the newest); returns its last block.
 
-    # ------------------------------------------------------------------ events
+    Killed at any moment and run again, it goes on where it was. Raises ChainReset,
+    HistoryReplaced or NodeBehind if what the archive holds is not on this node's chain, and
+    NodeContradicts, UnreadableLog, NodeUnreachable or NodeError.
+    """
+    if node.genesis_hash != archive.contents.genesis:
+        raise ChainReset(archive.contents.genesis, node.genesis_hash)
+    newest = node.block("latest").number
+    if newest < archive.last:
+        raise NodeBehind(node.url, newest, archive.last)
+    end = newest if last is None else BlockNumber(last)
+    if end > newest:
+        raise NodeBehind(node.url, newest, end)
+    _undo(node, archive)
+    _Collector(node, archive, end, progress or (lambda what, done, total: None)).run()
+    return archive.last
 
-    def entries(self) -> Iterator[Entry]:
-        place = self._place
-        total = place.last - place.first + 1
-        records = collect(
-            self._node,
-            [self._escrow, place.tip_jar],
-            place.first,
-            place.last,
-            progress=lambda done: self._tell("events", done, total),
+
+def _undo(node: Node, archive: Archive) -> None:
+    """Drops the blocks that a reorganisation undid, with whatever shared a segment with them.
+
+    Raises HistoryReplaced if the chain and the archive have no block in common.
+    """
+    for segment in reversed(archive.segments):
+        found = _hash_of(node, segment.anchor)
+        if found == segment.anchor_hash:
+            archive.drop_from(segment.number + 1)
+            return
+        if segment.number == archive.segments[0].number:
+            _must_share_a_block(node, archive)
+            archive.drop_from(segment.number)
+
+
+def _must_share_a_block(node: Node, archive: Archive) -> None:
+    """A chain that was reorganised still has the blocks before; one that was reset has none."""
+    path = archive.files("logs")[0]
+    known = next(read_rows(path, ["block", "block_hash"]), None)
+    if known is None:
+        return  # no block with a log: nothing that could have been undone
+    block, kept = known
+    found = _hash_of(node, block)
+    if found != kept:
+        raise HistoryReplaced(archive.folder, block, kept, found)
+
+
+def _hash_of(node: Node, block: int) -> Hash | None:
+    found = node.request("eth_getBlockByNumber", [hex(block), False])
+    return Hash(from_hex(found["hash"])) if found else None
+
+
+@dataclass
+class _Collector:
+    node: Node
+    archive: Archive
+    end: BlockNumber
+    tell: Progress
+    logs: list[RawLog] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Segment by segment; each is cut between two blocks."""
+        archive, first = self.archive, BlockNumber(self.archive.last + 1)
+        if first > self.end:
+            return
+        total = self.end - first + 1
+        contracts = [archive.contents.domain.contract, archive.contents.tip_jar]
+        begin = first
+        found = raw_logs(
+            self.node,
+            contracts,
+            (),
+            first,
+            self.end,
+            progress=lambda done: self.tell("events", done, total),
         )
-        while chunk := list(islice(records, CHUNK)):
-            ours = [record for record in chunk if self._is_ours(record)]
-            wanted = list(dict.fromkeys(r.tx_hash for r in ours if self._needs_consent(r)))
-            sent = {
-                tx.hash: Transaction(tx.sender, tx.to, tx.data)
-                for tx in transactions(self._node, wanted)
-            }
-            for r in ours:
-                yield Entry(r.block, r.index, r.time, r.tx_hash, r.event, sent.get(r.tx_hash))
+        for log in found:
+            if len(self.logs) >= SEGMENT and log.block != self.logs[-1].block:
+                known = self.logs[-1]
+                self._keep(begin, known.block, (known.block, known.block_hash))
+                begin, self.logs = BlockNumber(known.block + 1), []
+            self.logs.append(log)
+        head = self.node.block(self.end)
+        self._keep(begin, self.end, (self.end, head.hash))
+        self.tell("events", total, total)
 
-    def _is_ours(self, record: LogRecord) -> bool:
-        """An event counts only from the contract that it belongs to."""
-        return (record.address == self._place.tip_jar) == isinstance(record.event, Tipped)
+    def _keep(
+        self, first: BlockNumber, last: BlockNumber, anchor: tuple[BlockNumber, Hash]
+    ) -> None:
+        times, sent = self._surroundings()
+        logs: list[Row] = [
+            (
+                log.block,
+                log.index,
+                times[log.block],
+                log.block_hash,
+                log.tx_hash,
+                log.address,
+                b"".join(log.topics),
+                log.data,
+            )
+            for log in self.logs
+        ]
+        rows = {"logs": logs, "transactions": sent, "transfers": self._transfers(first, last)}
+        self.archive.append(first, last, anchor, rows)
 
-    def _needs_consent(self, record: LogRecord) -> bool:
-        match record.event:
-            case CloseRequested(session_id=session_id):
-                self._leaving.add(session_id)
-                return False
-            case SessionClosed(session_id=session_id, units=0):
-                return session_id in self._leaving
-            case SessionOpened() | Rated() | Answered():
-                return True
-            case _:
-                return False
+    # ------------------------------------------------------------------ transactions and times
+
+    def _surroundings(self) -> tuple[dict[int, int], list[Row]]:
+        """The times of the blocks, and the transactions, of the logs that are at hand."""
+        hashes: dict[int, Hash] = {}
+        times: dict[int, int] = {}
+        for log in self.logs:
+            if hashes.setdefault(log.block, log.block_hash) != log.block_hash:
+                raise NodeContradicts(log.block, "its logs name two hashes of it")
+            times[log.block] = log.time
+        wanted = dict.fromkeys((log.tx_hash, log.block) for log in self.logs)
+        # On a local chain a transaction has a block of its own: one answer holds both.
+        whole = self.node.chain_id in LOCAL_CHAINS
+        asked = [block for block, time in times.items() if whole or not time]
+        singles = [] if whole else list(wanted)
+        answers = self.node.batch(
+            [
+                *(("eth_getBlockByNumber", [hex(block), whole]) for block in asked),
+                *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in singles),
+            ]
+        )
+        blocks = dict(zip(asked, answers, strict=False))
+        for block, found in blocks.items():
+            times[block] = _time_of(block, found, hashes[block])
+        sent = {
+            tx_hash: found
+            for (tx_hash, _), found in zip(singles, answers[len(asked) :], strict=True)
+            if found is not None
+        }
+        if whole:
+            for found in blocks.values():
+                sent.update((Hash(from_hex(tx["hash"])), tx) for tx in found["transactions"])
+        return times, [
+            _sent(tx_hash, block, sent[tx_hash]) for tx_hash, block in wanted if tx_hash in sent
+        ]
 
     # ------------------------------------------------------------------ tokens
 
-    def separator(self, token: Address) -> bytes | None:
-        """The token's EIP-712 domain separator, as it says now."""
-        answer = self._ask(token, keccak(b"DOMAIN_SEPARATOR()")[:4])
-        return answer if len(answer) == 32 else None
+    def _transfers(self, first: BlockNumber, last: BlockNumber) -> list[Row]:
+        """The tokens' own logs of what went to the escrow, out of it, and of tips."""
+        tippers: set[Address] = set()
+        advisors: set[Address] = set()
+        for log in self.logs:
+            self._meet(log, tippers, advisors)
+        tokens, jar = self.archive.contents.tokens, self.archive.contents.tip_jar
+        escrow = Hash(word(self.archive.contents.domain.contract))
+        asked: list[Topics] = [(TRANSFER, None, escrow), (TRANSFER, escrow, None)]
+        if tippers:
+            senders = [Hash(word(each)) for each in sorted(tippers | {jar})]
+            takers = [Hash(word(each)) for each in sorted(advisors | {jar})]
+            for at in range(0, len(senders), ASKED_TOGETHER):
+                for to in range(0, len(takers), ASKED_TOGETHER):
+                    some = senders[at : at + ASKED_TOGETHER], takers[to : to + ASKED_TOGETHER]
+                    asked.append((TRANSFER, *some))
+        found: dict[tuple[int, int], Row] = {}
+        for start in range(0, len(tokens), ASKED_TOGETHER):
+            some_tokens = tokens[start : start + ASKED_TOGETHER]
+            for topics in asked:
+                for log in raw_logs(self.node, some_tokens, topics, first, last):
+                    if len(log.topics) == 3 and len(log.data) == 32:
+                        found[log.block, log.index] = (
+                            log.block,
+                            log.index,
+                            log.tx_hash,
+                            log.address,
+                            log.topics[1][12:],
+                            log.topics[2][12:],
+                            log.data,
+                        )
+        return [found[at] for at in sorted(found)]
 
-    def transfers(self, tokens: Iterable[Address]) -> Iterator[Transfer]:
-        escrow, place = Hash(word(self._escrow)), self._place
-        wanted = list(tokens)
-        for number, token in enumerate(wanted):
-            for topics in ((_TRANSFER, None, escrow), (_TRANSFER, escrow, None)):
-                for log in raw_logs(self._node, [token], topics, place.first, place.last):
-                    if len(log.topics) != 3 or len(log.data) != 32:
-                        continue
-                    yield Transfer(
-                        log.block,
-                        log.index,
-                        log.tx_hash,
-                        token,
-                        Address(log.topics[1][12:]),
-                        Address(log.topics[2][12:]),
-                        BaseUnits(int.from_bytes(log.data, "big")),
-                    )
-            self._tell("transfers", number + 1, len(wanted))
+    def _meet(self, log: RawLog, tippers: set[Address], advisors: set[Address]) -> None:
+        """Takes note of a token that is new, and of who tipped whom."""
+        event = decode(log).event
+        from_jar = log.address == self.archive.contents.tip_jar
+        if from_jar != isinstance(event, Tipped):
+            raise UnreadableLog(log.address, log.block, log.index, "the other contract's event")
+        match event:
+            case SessionOpened(terms=terms):
+                token = terms.token
+            case Deposited(token=token):
+                pass
+            case Tipped(token=token):
+                if token != ZERO_ADDRESS:
+                    tippers.add(event.tipper)
+                    advisors.add(event.advisor)
+            case _:
+                return
+        kept = self.archive.contents
+        if token != ZERO_ADDRESS and token not in kept.tokens:
+            kept.tokens.append(token)
+            kept.since.append(self.archive.segments[-1].number + 1 if self.archive.segments else 1)
 
-    def _token(self, token: Address) -> Token:
-        if token == ZERO_ADDRESS:
-            coin = self._node.balance(self._escrow, self._place.last)
-            return Token(token, coin, COIN_DECIMALS)
-        held = self._ask(token, keccak(b"balanceOf(address)")[:4] + word(self._escrow))
-        decimals = self._ask(token, keccak(b"decimals()")[:4])
-        known = len(decimals) == 32 and int.from_bytes(decimals, "big") <= 255
-        return Token(
-            token,
-            BaseUnits(int.from_bytes(held, "big") if len(held) == 32 else 0),
-            int.from_bytes(decimals, "big") if known else None,
+
+def _time_of(block: int, found: dict[str, Any] | None, by_its_logs: Hash) -> int:
+    if found is None:
+        raise NodeContradicts(block, "it gave logs of it, and now has no such block")
+    if from_hex(found["hash"]) != by_its_logs:
+        raise NodeContradicts(
+            block,
+            f"its hash is {found['hash']}, and 0x{by_its_logs.hex()} by its logs (if the chain was "
+            "just reorganised, run the audit again)",
         )
+    return int(found["timestamp"], 16)
 
-    def _ask(self, token: Address, data: bytes) -> bytes:
-        """What a token answers at the last block; nothing if it refuses."""
-        try:
-            return self._node.call(token, data, self._place.last)
-        except (ContractError, NodeError):
-            return b""
 
-    # ------------------------------------------------------------------ storage
-
-    def state(self, questions: Questions) -> State:
-        sessions, accounts = list(questions.sessions), list(questions.accounts)
-        advisors, signers = list(questions.advisors), sorted(questions.signers)
-        keys = [
-            *map(slot_key, sessions),
-            *(balance_key(token, account) for token, account in accounts),
-            *map(tally_key, advisors),
-        ]
-        words = iter(self._storage(keys))
-        block = hex(self._place.last)
-        codes = self._node.batch(("eth_getCode", [to_hex(each), block]) for each in signers)
-        return State(
-            slots=dict(zip(sessions, words, strict=False)),
-            balances={at: BaseUnits(found) for at, found in zip(accounts, words, strict=False)},
-            tallies={
-                advisor: (found & (1 << 128) - 1, found >> 128)
-                for advisor, found in zip(advisors, words, strict=False)
-            },
-            tokens={token: self._token(token) for token in questions.tokens},
-            with_code=frozenset(
-                signer for signer, code in zip(signers, codes, strict=True) if from_hex(code)
-            ),
+def _sent(tx_hash: Hash, block: int, found: dict[str, Any]) -> Row:
+    if from_hex(found["hash"]) != tx_hash:
+        raise NodeContradicts(
+            block, f"asked for transaction 0x{tx_hash.hex()}, it gave {found['hash']}"
         )
-
-    def _storage(self, keys: Sequence[int]) -> list[int]:
-        found: list[int] = []
-        block, escrow = hex(self._place.last), to_hex(self._escrow)
-        for start in range(0, len(keys), CHUNK):
-            asked: list[tuple[str, list[Any]]] = [
-                ("eth_getStorageAt", [escrow, "0x" + key.to_bytes(32, "big").hex(), block])
-                for key in keys[start : start + CHUNK]
-            ]
-            found += (int(from_hex(word).hex() or "0", 16) for word in self._node.batch(asked))
-            self._tell("storage", len(found), len(keys))
-        return found
-
-
-def _mapped(key: bytes, variable: str) -> int:
-    """Solidity's place of a mapping's value."""
-    return int.from_bytes(keccak(key + word(_SLOT_OF[variable])), "big")
+    to = found.get("to")
+    return (
+        tx_hash,
+        block,
+        from_hex(found["from"]),
+        from_hex(to) if to else None,
+        from_hex(found["input"]),
+    )

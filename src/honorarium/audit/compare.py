@@ -1,29 +1,36 @@
 """The audit's book against the contract's storage, its balances, and the tokens' own logs.
 
-Asked once, after the last event. Pure. Limits: the chain's own coin leaves no log, so coin is only
-compared as a whole (the escrow holds at least what it owes); a token that lies about balances or
-leaves out Transfer logs can only be contradicted, not set right; a finding names it.
+Pure. Limits: the chain's own coin leaves no log, so coin is only compared as a whole (the escrow
+holds at least what it owes); a token that lies about balances or leaves out Transfer logs can only
+be contradicted, not set right: what rests on a token's word alone names that token.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from honorarium.audit.book import Book, Movement, SessionRecord, share_of
-from honorarium.audit.facts import Finding, State, Transfer
-from honorarium.ids import Address
+from honorarium.audit.book import At, Cause, Movement, SessionRecord, TipMade
+from honorarium.audit.facts import Finding, Token, Transfer
+from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.protocol.slot import REVOKED_FLAG, Slot, Status
-from honorarium.units import UnixTime
+from honorarium.units import BlockNumber, UnixTime
 
 
-def check_movements(book: Book, transfers: Iterable[Transfer]) -> Iterator[Finding]:
+def check_movements(
+    escrow: Address,
+    tip_jar: Address,
+    movements: Mapping[Movement, list[Cause]],
+    tips: Iterable[TipMade],
+    transfers: Iterable[Transfer],
+) -> Iterator[Finding]:
     """ESC-1: every deposit and withdrawal is in the token's own log, and nothing else left.
-    ESC-7: so is every refund, to the payer.
+    ESC-7: so is every refund, to the payer. ESC-13: so is every tip, straight or through the jar.
 
     Tokens that came without a deposit are a surplus, not a finding.
     """
-    open_moves = {moved: len(causes) for moved, causes in book.movements.items() if causes}
+    open_moves = {moved: len(causes) for moved, causes in movements.items() if causes}
+    others: Counter[Movement] = Counter()
     for seen in transfers:
         moved = Movement(seen.tx_hash, seen.token, seen.sender, seen.recipient, seen.amount)
         left = open_moves.get(moved, 0)
@@ -31,7 +38,7 @@ def check_movements(book: Book, transfers: Iterable[Transfer]) -> Iterator[Findi
             open_moves[moved] = left - 1
         elif left == 1:
             del open_moves[moved]
-        elif seen.sender == book.escrow and seen.recipient != book.escrow and seen.amount:
+        elif seen.sender == escrow and seen.recipient != escrow and seen.amount:
             yield Finding(
                 "ESC-1",
                 None,
@@ -41,54 +48,83 @@ def check_movements(book: Book, transfers: Iterable[Transfer]) -> Iterator[Findi
                 seen.index,
                 seen.tx_hash,
                 f"token 0x{seen.token.hex()}",
+                token=seen.token,
             )
+        else:
+            others[moved] += 1
     for moved, count in open_moves.items():
-        for cause in book.movements[moved][:count]:
-            yield Finding(
-                cause.rule,
-                cause.session,
-                f"a transfer of {moved.amount} from 0x{moved.sender.hex()}"
-                f" to 0x{moved.recipient.hex()}",
-                "none in the token's log",
-                cause.block,
-                cause.log,
-                moved.tx_hash,
-                f"token 0x{moved.token.hex()}",
-            )
+        for cause in movements[moved][:count]:
+            yield _not_moved(moved, cause)
+    yield from _tips(tip_jar, tips, others)
 
 
-def check_esc_1_balances(book: Book, state: State) -> Iterator[Finding]:
-    """Every account that any event touched has in storage the balance that the events give."""
-    for (token, account), expected in book.balances.items():
-        found = state.balances.get((token, account), 0)
-        if found != expected:
+def _tips(
+    tip_jar: Address, tips: Iterable[TipMade], transfers: Counter[Movement]
+) -> Iterator[Finding]:
+    for tip in tips:
+        if tip.token == ZERO_ADDRESS:
+            continue
+        straight = Movement(tip.tx_hash, tip.token, tip.tipper, tip.advisor, tip.amount)
+        halves = straight._replace(recipient=tip_jar), straight._replace(sender=tip_jar)
+        if transfers[straight]:
+            transfers[straight] -= 1
+        elif all(transfers[half] for half in halves):
+            transfers.subtract(halves)
+        else:
+            session = tip.session if any(tip.session) else None
+            yield _not_moved(straight, Cause("ESC-13", session, tip.block, tip.log))
+
+
+def _not_moved(moved: Movement, cause: Cause) -> Finding:
+    return Finding(
+        cause.rule,
+        cause.session,
+        f"a transfer of {moved.amount} from 0x{moved.sender.hex()} to 0x{moved.recipient.hex()}",
+        "none in the token's log",
+        cause.block,
+        cause.log,
+        moved.tx_hash,
+        f"token 0x{moved.token.hex()}",
+        token=moved.token,
+    )
+
+
+def check_balances(
+    balances: Mapping[At, int], found: Mapping[At, int], block: BlockNumber
+) -> Iterator[Finding]:
+    """ESC-1: every account that any event touched has in storage what the events give."""
+    for at, expected in balances.items():
+        kept = found.get(at, 0)
+        if kept != expected:
+            token, account = at
             yield Finding(
                 "ESC-1",
                 None,
                 f"a balance of {expected}",
-                str(found),
+                str(kept),
+                block,
                 about=f"account 0x{account.hex()}, token 0x{token.hex()}",
             )
 
 
-def owed(book: Book, state: State) -> Mapping[Address, int]:
-    """Per token what storage says the escrow owes: balances, and deposits of running sessions
-    less what they earned.
-    """
+def owed_to_sessions(
+    sessions: Mapping[SessionId, SessionRecord], slots: Mapping[SessionId, int]
+) -> Counter[Address]:
+    """Per token what storage says is kept for running sessions: deposits less what they earned."""
     total: Counter[Address] = Counter()
-    for (token, _), amount in state.balances.items():
-        total[token] += amount
-    for session_id, session in book.sessions.items():
-        slot = Slot.unpack(state.slots.get(session_id, 0))
+    for session_id, session in sessions.items():
+        slot = Slot.unpack(slots.get(session_id, 0))
         if slot.status in (Status.OPEN, Status.CLOSING):
             total[session.token] += slot.deposit - slot.earned
     return total
 
 
-def check_esc_1_solvency(book: Book, state: State) -> Iterator[Finding]:
-    """The escrow holds of each token at least what it owes."""
-    for token, needed in owed(book, state).items():
-        known = state.tokens.get(token)
+def check_solvency(
+    owed: Mapping[Address, int], tokens: Mapping[Address, Token], block: BlockNumber
+) -> Iterator[Finding]:
+    """ESC-1: the escrow holds of each token at least what it owes."""
+    for token, needed in owed.items():
+        known = tokens.get(token)
         held = known.held if known else 0
         if held < needed:
             yield Finding(
@@ -96,31 +132,59 @@ def check_esc_1_solvency(book: Book, state: State) -> Iterator[Finding]:
                 None,
                 f"the escrow holds at least {needed}",
                 str(held),
+                block,
                 about=f"token 0x{token.hex()}",
+                token=None if token == ZERO_ADDRESS else token,
             )
 
 
-def check_slots(book: Book, state: State) -> Iterator[Finding]:
+def check_slots(
+    sessions: Mapping[SessionId, SessionRecord],
+    revoked: Mapping[SessionId, UnixTime],
+    slots: Mapping[SessionId, int],
+    block: BlockNumber,
+) -> Iterator[Finding]:
     """Every session's storage slot says what its events gave, field for field.
 
     A field that differs belongs to the rule that it serves: deposit ESC-1, earned ESC-4, opening
     time ESC-5 (time counts from it), standing ESC-6, closing time and where refunds go ESC-7,
     score and answer ESC-10.
     """
-    for session_id, session in book.sessions.items():
-        slot = Slot.unpack(state.slots.get(session_id, 0))
-        for rule, name, expected, found in _fields(session, slot):
+    for session_id, session in sessions.items():
+        word = slots.get(session_id, 0)
+        if word == _word_of(session):
+            continue
+        for rule, name, expected, found in _fields(session, Slot.unpack(word)):
             if expected != found:
                 yield Finding(
-                    rule, session_id, f"{name} {expected}", f"{found}", about="storage slot"
+                    rule, session_id, f"{name} {expected}", f"{found}", block, about="storage slot"
                 )
-    for session_id, time in book.revoked.items():
-        slot = Slot.unpack(state.slots.get(session_id, 0))
-        revoked = Slot.unpack(time << 16 | REVOKED_FLAG)
-        if slot != revoked:
+    for session_id, time in revoked.items():
+        slot = Slot.unpack(slots.get(session_id, 0))
+        if slot != Slot.unpack(time << 16 | REVOKED_FLAG):
             yield Finding(
-                "ESC-6", session_id, f"revoked at {time}", _described(slot), about="storage slot"
+                "ESC-6",
+                session_id,
+                f"revoked at {time}",
+                f"{slot.status.name.lower()}, time {slot.closing_or_closed_at}",
+                block,
+                about="storage slot",
             )
+
+
+def _word_of(session: SessionRecord) -> int:
+    """The slot as it must be; most are."""
+    over = session.status is Status.CLOSED
+    time = session.closed_at if over else session.closing_at
+    flags = (not over) | session.from_balance << 1 | session.answered << 2
+    return (
+        session.deposit << 176
+        | session.earned << 96
+        | session.opened_at << 56
+        | time << 16
+        | session.score << 8
+        | flags
+    )
 
 
 def _fields(session: SessionRecord, slot: Slot) -> Iterator[tuple[str, str, object, object]]:
@@ -140,41 +204,45 @@ def _fields(session: SessionRecord, slot: Slot) -> Iterator[tuple[str, str, obje
     yield "ESC-10", "answered", session.answered, slot.answered
 
 
-def _described(slot: Slot) -> str:
-    return f"{slot.status.name.lower()}, time {UnixTime(slot.closing_or_closed_at)}"
-
-
-def check_esc_10_tallies(book: Book, state: State) -> Iterator[Finding]:
-    """Every rated advisor's count and sum of scores in storage are those of the events."""
-    for advisor, (count, total) in book.tallies.items():
-        found = state.tallies.get(advisor, (0, 0))
-        if found != (count, total):
+def check_tallies(
+    tallies: Mapping[Address, tuple[int, int]],
+    found: Mapping[Address, tuple[int, int]],
+    block: BlockNumber,
+) -> Iterator[Finding]:
+    """ESC-10: every rated advisor's count and sum of scores in storage are those of the events."""
+    for advisor, (count, total) in tallies.items():
+        kept = found.get(advisor, (0, 0))
+        if kept != (count, total):
             yield Finding(
                 "ESC-10",
                 None,
                 f"{count} ratings, sum {total}",
-                f"{found[0]} ratings, sum {found[1]}",
+                f"{kept[0]} ratings, sum {kept[1]}",
+                block,
                 about=f"advisor 0x{advisor.hex()}",
             )
 
 
-def check_esc_15(book: Book, state: State) -> Iterator[Finding]:
-    """Every platform has got floor(earned * bps / 10000) of each session's last earned sum, however
-    often it was settled: its balance, less all else it was credited or drew, is that total.
+def check_shares(
+    shares: Mapping[At, int],
+    credited: Mapping[At, int],
+    balances: Mapping[At, int],
+    found: Mapping[At, int],
+    block: BlockNumber,
+) -> Iterator[Finding]:
+    """ESC-15: every platform has got floor(earned * bps / 10000) of each session's last earned sum,
+    however often it was settled: its balance, less all else it was credited or drew, is that total.
     """
-    whole: dict[tuple[Address, Address], int] = defaultdict(int)
-    for session in book.sessions.values():
-        if session.bps:
-            whole[session.token, session.recipient] += share_of(session.earned, session.bps)
-    for at in sorted(book.recipients):
+    for at in sorted(credited):
         token, recipient = at
-        other = book.balances.get(at, 0) - book.credited.get(at, 0)
-        found = state.balances.get(at, 0) - other
-        if found != whole[at]:
+        other = balances.get(at, 0) - credited[at]
+        kept = found.get(at, 0) - other
+        if kept != shares.get(at, 0):
             yield Finding(
                 "ESC-15",
                 None,
-                f"platform shares of {whole[at]}",
-                str(found),
+                f"platform shares of {shares.get(at, 0)}",
+                str(kept),
+                block,
                 about=f"platform 0x{recipient.hex()}, token 0x{token.hex()}",
             )

@@ -1,49 +1,81 @@
 """Whether those who are said to have agreed did: signatures recovered anew from the calldata.
 
-ESC-11 for openings, the same for who rated and answered (ESC-10) and for who ended a session that
-was being left before its grace period was over (ESC-7). Pure, but for the token's domain, which the
-caller hands in as a function. Limits, counted and not findings: a contract's signature (ERC-1271)
-only that contract can judge; a call that came out of another contract is not in a transaction's
-data. That a transaction's sender is who it says is the node's word. An EIP-3009 signature is judged
-in the domain that the token has now: a token that changed it makes a finding.
+ESC-3 for what is credited, ESC-11 for openings and top-ups, ESC-7 for who leaves and who ends,
+ESC-10 for ratings and answers, ESC-12 for revocations; of deposits, withdrawals and tips in
+consent_payments.py. Pure, but for the token's domain, which the caller hands in as a function.
+
+Limits, counted and not findings: a contract's signature (ERC-1271) only that contract can judge; a
+call that came out of another contract is not in a transaction's data. That a transaction's sender
+is who it says is the node's word. An EIP-3009 signature is judged in the domain that the token has
+at the audit's last block: a token that changed it makes a finding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-
-from eth_hash.auto import keccak
+from functools import lru_cache
+from typing import Final
 
 from honorarium.audit.book import SessionRecord
 from honorarium.audit.calldata import (
     AnswerRow,
     Authorized,
+    ByRow,
     CloseRow,
     OpenRow,
     RateRow,
     Row,
+    TopUpRow,
+    VoucherRow,
+    row_of_batch,
     rows_of,
+    vouchers_of,
 )
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Doubt, Entry, Finding, Place, Transaction, Unproven
+from honorarium.audit.consent_payments import PaymentConsent
+from honorarium.audit.facts import Entry, Finding, Place, Transaction, Unproven
+from honorarium.audit.signed import Judged, Signed, authorized_payment, digest_under
 from honorarium.chain import Status
-from honorarium.errors import BadSignature
-from honorarium.ids import Address, Hash, SessionId
-from honorarium.protocol.events import Answered, Rated, SessionClosed, SessionOpened
-from honorarium.protocol.keys import Signature, recover
+from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
+from honorarium.protocol.events import (
+    Answered,
+    CloseRequested,
+    Deposited,
+    Event,
+    Rated,
+    Revoked,
+    RowSkipped,
+    SessionClosed,
+    SessionOpened,
+    Settled,
+    Tipped,
+    ToppedUp,
+    Withdrawn,
+)
 from honorarium.protocol.messages import (
     Answer,
     Closing,
+    Leaving,
     Opening,
     Rating,
-    ReceiveWithAuthorization,
+    Revocation,
+    TopUp,
+    Voucher,
     opening_nonce,
+    top_up_nonce,
 )
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, UnixTime
 
-Judged = Finding | Doubt
+__all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
+
+_Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
+
+
+@lru_cache(maxsize=8192)
+def _id_of(terms: Terms, domain: Domain) -> SessionId:
+    return terms.session_id(domain)
 
 
 class Consent:
@@ -54,46 +86,13 @@ class Consent:
         self._domain: Domain = place.domain
         self._separator = separator
         self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
+        self._vouchers: tuple[Hash, list[tuple[SessionId, VoucherRow]]] = (Hash(b""), [])
+        self._payments = PaymentConsent(place, separator, self.unproven)
 
     def check(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
         """What speaks against the consent that this event needs; `session` as it was before."""
-        event = entry.event
-        match event:
-            case SessionOpened():
-                yield from self._identity(entry, event)
-                yield from self._asked(
-                    entry,
-                    "ESC-11",
-                    event.session_id,
-                    OpenRow,
-                    lambda row, sent: self._opening(entry, event, row, sent),
-                )
-            case Rated() if session is not None:
-                yield from self._asked(
-                    entry,
-                    "ESC-10",
-                    event.session_id,
-                    RateRow,
-                    lambda row, sent: self._rating(entry, event, row, sent),
-                )
-            case Answered() if session is not None:
-                yield from self._asked(
-                    entry,
-                    "ESC-10",
-                    event.session_id,
-                    AnswerRow,
-                    lambda row, sent: self._answer(entry, event, row, sent),
-                )
-            case SessionClosed() if session is not None and ended_early(entry, session):
-                yield from self._asked(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    CloseRow,
-                    lambda row, sent: self._early_end(entry, event, row, sent),
-                )
-            case _:
-                pass
+        judge = _JUDGES.get(type(entry.event))
+        return iter(()) if judge is None else judge(self, entry, session)
 
     # ------------------------------------------------------------------ which call it was
 
@@ -110,13 +109,7 @@ class Consent:
         """
         sent = entry.transaction
         if sent is None:
-            yield finding_at(
-                entry,
-                rule,
-                session_id,
-                "the transaction of this event",
-                f"the node has no 0x{entry.tx_hash.hex()}",
-            )
+            yield _no_transaction(entry, rule, session_id)
             return
         if sent.to != self._domain.contract:
             self.unproven.through_contracts += 1
@@ -129,20 +122,37 @@ class Consent:
         if not rows:  # another contract called in the middle of this transaction
             self.unproven.through_contracts += 1
             return
-        judged = [judge(row, sent) for row in rows]
-        yield from min(judged, key=len)
+        yield from min((judge(row, sent) for row in rows), key=len)
 
     def _rows(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, Row]]:
         if self._read[0] != tx_hash:
             rows = rows_of(sent.data)
-            self._read = (tx_hash, [(row.terms.session_id(self._domain), row) for row in rows])
+            self._read = (tx_hash, [(_id_of(row.terms, self._domain), row) for row in rows])
         return self._read[1]
 
-    # ------------------------------------------------------------------ what each needs
+    def _papers(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, VoucherRow]]:
+        if self._vouchers[0] != tx_hash:
+            rows = vouchers_of(sent.data)
+            self._vouchers = (tx_hash, [(_id_of(row.terms, self._domain), row) for row in rows])
+        return self._vouchers[1]
+
+    # ------------------------------------------------------------------ openings
+
+    def _opened(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, SessionOpened)
+        yield from self._identity(entry, event)
+        yield from self._asked(
+            entry,
+            "ESC-11",
+            event.session_id,
+            OpenRow,
+            lambda row, sent: self._opening(entry, event, row, sent),
+        )
 
     def _identity(self, entry: Entry, event: SessionOpened) -> Iterator[Finding]:
         """The id is the digest of the terms in the event, and the advisor is the terms'."""
-        digest = event.terms.session_id(self._domain)
+        digest = _id_of(event.terms, self._domain)
         if digest != event.session_id:
             yield finding_at(
                 entry,
@@ -165,173 +175,267 @@ class Consent:
     ) -> list[Judged]:
         assert isinstance(row, OpenRow)
         terms, session_id = row.terms, event.session_id
-        judged: list[Judged] = []
+        signed = Signed(entry, "ESC-11", session_id, sent.sender)
         if row.deposit != event.deposit:
-            judged.append(
-                finding_at(
-                    entry,
-                    "ESC-11",
-                    session_id,
-                    f"the deposit that was agreed, {row.deposit}",
-                    event.deposit,
-                )
-            )
-
-        def must(name: str, party: Address, digest: Hash, signature: bytes) -> None:
-            judged.extend(
-                self._signed(
-                    entry, "ESC-11", session_id, name, party, digest, signature, sent.sender
-                )
-            )
-
-        must("advisor", terms.advisor, Hash(session_id), row.advisor_signature)
+            signed.found(f"the deposit that was agreed, {row.deposit}", event.deposit)
+        signed.must("advisor", terms.advisor, Hash(session_id), row.advisor_signature)
         if terms.client != terms.payer:
-            must("client", terms.client, Hash(session_id), row.client_signature)
+            signed.must("client", terms.client, Hash(session_id), row.client_signature)
         match row.payer:
             case None:
-                must("payer", terms.payer, Hash(bytes(32)), b"")
+                signed.must("payer", terms.payer, ZERO_HASH, b"")
             case Authorized() as paid:
-                digest = self._authorization(terms, row.deposit, session_id, paid)
-                must("payer", terms.payer, digest, paid.signature)
+                separator = self._separator(terms.token) or bytes(32)
+                nonce = opening_nonce(session_id)
+                digest = authorized_payment(
+                    separator, self._domain.contract, terms.payer, row.deposit, nonce, paid
+                )
+                signed.must("payer", terms.payer, digest, paid.signature)
             case bytes() as signature:
                 opening = Opening(terms, BaseUnits(row.deposit))
-                must("payer", terms.payer, opening.digest(self._domain), signature)
-        return judged
+                signed.must("payer", terms.payer, opening.digest(self._domain), signature)
+        return signed.judged
 
-    def _authorization(
-        self, terms: Terms, deposit: int, session_id: SessionId, paid: Authorized
-    ) -> Hash:
-        """The EIP-3009 digest in the token's own domain; of a token without one, nobody's."""
-        message = ReceiveWithAuthorization(
-            terms.payer,
-            self._domain.contract,
-            BaseUnits(deposit),
-            UnixTime(paid.valid_after),
-            UnixTime(paid.valid_before),
-            opening_nonce(session_id),
-        )
-        separator = self._separator(terms.token) or bytes(32)
-        return digest_under(separator, message.struct_hash())
+    def _topped_up(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, ToppedUp)
+        if session is None or session.status is not Status.OPEN:
+            return
+        added = event.deposit - session.deposit
 
-    def _rating(self, entry: Entry, event: Rated, row: Row, sent: Transaction) -> list[Judged]:
-        assert isinstance(row, RateRow)
-        judged: list[Judged] = []
-        if (row.score, row.comment_hash) != (event.score, event.comment_hash):
-            judged.append(
-                finding_at(
-                    entry,
-                    "ESC-10",
-                    event.session_id,
-                    f"the score that was given, {row.score}, with its comment",
-                    event.score,
-                )
-            )
-        rating = Rating(event.session_id, row.score, row.comment_hash)
-        return judged + self._signed(
-            entry,
-            "ESC-10",
-            event.session_id,
-            "client",
-            row.terms.client,
-            rating.digest(self._domain),
-            row.signature,
-            sent.sender,
-        )
+        def judge(row: Row, sent: Transaction) -> list[Judged]:
+            assert isinstance(row, TopUpRow)
+            signed = Signed(entry, "ESC-11", event.session_id, sent.sender)
+            if row.deposit != event.deposit:
+                signed.found(f"the deposit that was agreed, {row.deposit}", event.deposit)
+            payer, token = row.terms.payer, row.terms.token
+            match row.payer:
+                case None:
+                    signed.must("payer", payer, ZERO_HASH, b"")
+                case Authorized() as paid:
+                    separator = self._separator(token) or bytes(32)
+                    nonce = top_up_nonce(event.session_id, BaseUnits(row.deposit))
+                    digest = authorized_payment(
+                        separator, self._domain.contract, payer, added, nonce, paid
+                    )
+                    signed.must("payer", payer, digest, paid.signature)
+                case bytes() as signature:
+                    message = TopUp(event.session_id, BaseUnits(row.deposit))
+                    signed.must("payer", payer, message.digest(self._domain), signature)
+            return signed.judged
 
-    def _answer(self, entry: Entry, event: Answered, row: Row, sent: Transaction) -> list[Judged]:
-        assert isinstance(row, AnswerRow)
-        judged: list[Judged] = []
-        if row.answer_hash != event.answer_hash:
-            judged.append(
-                finding_at(
-                    entry,
-                    "ESC-10",
-                    event.session_id,
-                    f"the answer that was given, 0x{row.answer_hash.hex()}",
-                    f"0x{event.answer_hash.hex()}",
-                )
-            )
-        answer = Answer(event.session_id, row.answer_hash)
-        return judged + self._signed(
-            entry,
-            "ESC-10",
-            event.session_id,
-            "advisor",
-            row.terms.advisor,
-            answer.digest(self._domain),
-            row.signature,
-            sent.sender,
-        )
+        yield from self._asked(entry, "ESC-11", event.session_id, TopUpRow, judge)
 
-    def _early_end(
-        self, entry: Entry, event: SessionClosed, row: Row, sent: Transaction
-    ) -> list[Judged]:
-        assert isinstance(row, CloseRow)
-        if row.finalize:
-            return [
-                finding_at(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    "finalized only after the grace period",
-                    f"finalized at {entry.time}",
-                )
-            ]
-        closing = Closing(event.session_id, row.units, row.journal, UnixTime(row.deadline))
-        return self._signed(
+    # ------------------------------------------------------------------ what is credited
+
+    def _settled(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, Settled)
+        if session is not None and not session.over:
+            yield from self._metered(entry, event)
+
+    def _closed(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, SessionClosed)
+        if session is None or session.over:
+            return
+        if event.units:
+            yield from self._metered(entry, event)
+        yield from self._asked(
             entry,
             "ESC-7",
             event.session_id,
-            "advisor",
-            row.terms.advisor,
-            closing.digest(self._domain),
-            row.advisor_signature,
-            sent.sender,
+            CloseRow,
+            lambda row, sent: self._end(entry, event, session, row, sent),
         )
 
-    def _signed(
+    def _metered(self, entry: Entry, event: Settled | SessionClosed) -> Iterator[Judged]:
+        """ESC-3: the terms' meter key signed exactly these units and this journal."""
+        sent, session_id = entry.transaction, event.session_id
+        if sent is None:
+            yield _no_transaction(entry, "ESC-3", session_id)
+            return
+        if sent.to != self._domain.contract:
+            self.unproven.through_contracts += 1
+            return
+        rows = [row for found, row in self._papers(entry.tx_hash, sent) if found == session_id]
+        if not rows:
+            self.unproven.through_contracts += 1
+            return
+        yield from min((self._voucher(entry, event, row) for row in rows), key=len)
+
+    def _voucher(
+        self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow
+    ) -> list[Judged]:
+        if (row.units, row.journal) != (event.units, event.journal):
+            expected = f"the voucher's {row.units} units, journal 0x{row.journal.hex()}"
+            found = f"{event.units}, 0x{event.journal.hex()}"
+            return [finding_at(entry, "ESC-3", event.session_id, expected, found)]
+        signed = Signed(entry, "ESC-3", event.session_id, None)
+        digest = Voucher(event.session_id, row.units, row.journal).digest(self._domain)
+        signed.must_by_key("meter", row.terms.meter_key, digest, row.signature)
+        return signed.judged
+
+    # ------------------------------------------------------------------ ending
+
+    def _end(
+        self,
+        entry: Entry,
+        event: SessionClosed,
+        session: SessionRecord,
+        row: Row,
+        sent: Transaction,
+    ) -> list[Judged]:
+        """ESC-7: by the advisor at any time, or by anyone once somebody left and grace is over."""
+        assert isinstance(row, CloseRow)
+        signed = Signed(entry, "ESC-7", event.session_id, sent.sender)
+        if row.finalize:
+            ends = session.closing_at + row.terms.close_grace
+            if session.status is not Status.CLOSING or entry.time < ends:
+                signed.found("finalized only after the grace period", f"finalized at {entry.time}")
+            return signed.judged
+        closing = Closing(event.session_id, row.units, row.journal, UnixTime(row.deadline))
+        signed.must(
+            "advisor", row.terms.advisor, closing.digest(self._domain), row.advisor_signature
+        )
+        if row.advisor_signature and entry.time > row.deadline:
+            signed.found(f"the advisor's signature used by {row.deadline}", entry.time)
+        return signed.judged
+
+    def _leaves(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, CloseRequested)
+        if session is None or session.status is not Status.OPEN:
+            return
+        message = Leaving(event.session_id)
+        yield from self._by(entry, "ESC-7", event.session_id, event.by, message, revoke=False)
+
+    def _revoked(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, Revoked)
+        if session is None:
+            message = Revocation(event.session_id)
+            yield from self._by(entry, "ESC-12", event.session_id, event.by, message, revoke=True)
+
+    def _by(
         self,
         entry: Entry,
         rule: str,
         session_id: SessionId,
-        name: str,
-        party: Address,
-        digest: Hash,
-        signature: bytes,
-        sender: Address,
-    ) -> list[Judged]:
-        """Empty if `party` signed the digest, or sent the transaction without a signature."""
-        if not signature:
-            if sender == party:
-                return []
-            found = f"no signature, and 0x{sender.hex()} called"
+        by: Address,
+        message: Leaving | Revocation,
+        *,
+        revoke: bool,
+    ) -> Iterator[Judged]:
+        def judge(row: Row, sent: Transaction) -> list[Judged]:
+            assert isinstance(row, ByRow)
+            signed = Signed(entry, rule, session_id, sent.sender)
+            other = row.terms.advisor if revoke else row.terms.client
+            if by not in (other, row.terms.payer) or row.by != by:
+                signed.found(f"a party of the terms, named in the call: 0x{row.by.hex()}", _hex(by))
+            signed.must("party", by, message.digest(self._domain), row.signature)
+            return signed.judged
+
+        yield from self._asked(entry, rule, session_id, ByRow, judge)
+
+    # ------------------------------------------------------------------ ratings
+
+    def _rated(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, Rated)
+        if session is None:
+            return
+
+        def judge(row: Row, sent: Transaction) -> list[Judged]:
+            assert isinstance(row, RateRow)
+            signed = Signed(entry, "ESC-10", event.session_id, sent.sender)
+            if (row.score, row.comment_hash) != (event.score, event.comment_hash):
+                expected = f"the score that was given, {row.score}, with its comment"
+                signed.found(expected, event.score)
+            rating = Rating(event.session_id, row.score, row.comment_hash)
+            signed.must("client", row.terms.client, rating.digest(self._domain), row.signature)
+            return signed.judged
+
+        yield from self._asked(entry, "ESC-10", event.session_id, RateRow, judge)
+
+    def _answered(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        event = entry.event
+        assert isinstance(event, Answered)
+        if session is None:
+            return
+
+        def judge(row: Row, sent: Transaction) -> list[Judged]:
+            assert isinstance(row, AnswerRow)
+            signed = Signed(entry, "ESC-10", event.session_id, sent.sender)
+            if row.answer_hash != event.answer_hash:
+                signed.found(
+                    f"the answer that was given, {_hex(row.answer_hash)}", _hex(event.answer_hash)
+                )
+            answer = Answer(event.session_id, row.answer_hash)
+            signed.must("advisor", row.terms.advisor, answer.digest(self._domain), row.signature)
+            return signed.judged
+
+        yield from self._asked(entry, "ESC-10", event.session_id, AnswerRow, judge)
+
+    # ------------------------------------------------------------------ the rest
+
+    def _skipped(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        """ESC-16: a batch names the row that it left out, and it is this session's."""
+        event, sent = entry.event, entry.transaction
+        assert isinstance(event, RowSkipped)
+        if sent is None:
+            yield _no_transaction(entry, "ESC-16", event.session_id)
+        elif sent.to != self._domain.contract:
+            self.unproven.through_contracts += 1
         else:
-            try:
-                signer = recover(digest, Signature.from_bytes(signature))
-            except BadSignature as error:
-                found = str(error)
-            else:
-                if signer == party:
-                    return []
-                found = f"a signature by 0x{signer.hex()}"
-        finding = finding_at(entry, rule, session_id, f"consent of {name} 0x{party.hex()}", found)
-        return [Doubt(party, finding)] if signature else [finding]
+            terms = row_of_batch(sent.data, event.row)
+            if terms is None or _id_of(terms, self._domain) != event.session_id:
+                yield finding_at(
+                    entry,
+                    "ESC-16",
+                    event.session_id,
+                    f"row {event.row} of the batch is this session's",
+                    "no such row" if terms is None else _hex(_id_of(terms, self._domain)),
+                )
+
+    def _paid(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+        yield from self._payments.check(entry)
 
 
-def ended_early(entry: Entry, session: SessionRecord) -> bool:
-    """Whether only the advisor can have ended it: it was being left, its grace period was not over,
-    and no voucher came along.
+_JUDGES: Final[dict[type[Event], _Judge]] = {
+    SessionOpened: Consent._opened,
+    ToppedUp: Consent._topped_up,
+    Settled: Consent._settled,
+    SessionClosed: Consent._closed,
+    CloseRequested: Consent._leaves,
+    Revoked: Consent._revoked,
+    Rated: Consent._rated,
+    Answered: Consent._answered,
+    RowSkipped: Consent._skipped,
+    Deposited: Consent._paid,
+    Withdrawn: Consent._paid,
+    Tipped: Consent._paid,
+}
+
+
+def authorized_digest(separator: bytes, escrow: Domain, row: OpenRow, paid: Authorized) -> Hash:
+    """The EIP-3009 digest of an opening, under the token's own domain; zero bytes as the separator
+    of a token that has none give nobody's.
     """
-    event = entry.event
-    return (
-        isinstance(event, SessionClosed)
-        and session.status is Status.CLOSING
-        and session.terms is not None
-        and event.units == 0
-        and entry.time < session.closing_at + session.terms.close_grace
+    nonce = opening_nonce(row.terms.session_id(escrow))
+    payer = row.terms.payer
+    return authorized_payment(separator, escrow.contract, payer, row.deposit, nonce, paid)
+
+
+def _no_transaction(entry: Entry, rule: str, session_id: SessionId) -> Finding:
+    return finding_at(
+        entry,
+        rule,
+        session_id,
+        "the transaction of this event",
+        f"the node has no 0x{entry.tx_hash.hex()}",
     )
 
 
-def digest_under(separator: bytes, hashed: bytes) -> Hash:
-    """EIP-712: what is signed for a struct of hash `hashed` in the domain of this separator."""
-    return Hash(keccak(b"\x19\x01" + separator + hashed))
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

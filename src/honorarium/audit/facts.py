@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Event
@@ -28,8 +29,7 @@ class Transaction:
 class Entry:
     """One event of the escrow or the tip jar, where and when it happened.
 
-    `transaction` is there where consent is looked for: openings, ratings, answers, and the close of
-    a session that somebody was leaving.
+    `transaction`: the one that wrote it; None: the node has it not.
     """
 
     block: BlockNumber
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A token's own log of tokens that went to the escrow or left it."""
+    """A token's own log of tokens that went to the escrow, left it, or were a tip."""
 
     block: BlockNumber
     index: int
@@ -80,7 +80,6 @@ class State:
     balances: Mapping[tuple[Address, Address], BaseUnits]  # (token, account)
     tallies: Mapping[Address, tuple[int, int]]  # advisor: how many ratings, sum of scores
     tokens: Mapping[Address, Token]
-    with_code: frozenset[Address]  # of the accounts that were asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +90,45 @@ class Questions:
     accounts: Iterable[tuple[Address, Address]]  # (token, account)
     advisors: Iterable[Address]
     tokens: Iterable[Address]
-    signers: Iterable[Address]  # may they be contracts?
 
 
 @dataclass(slots=True)
 class Facts:
     """A chain's facts, in the order in which an audit takes them.
 
-    `entries` may be a stream. `separator` and `state` ask the chain when they are called:
-    `separator` for a token's EIP-712 domain while the entries are read, `state` once after them.
-    `transfers` gives the logs of these tokens, to and from the escrow, over the same blocks.
+    `entries` may be a stream. The rest is asked for when it is needed: `separator` gives a token's
+    EIP-712 domain, `transfers` the logs of these tokens (to the escrow, from it, and of tips) over
+    the same blocks, `state` what storage holds at a block, and `code` whether an account was a
+    contract at a block (None: nobody can tell any more).
     """
 
     place: Place
     entries: Iterable[Entry]
     separator: Callable[[Address], bytes | None]
     transfers: Callable[[Iterable[Address]], Iterable[Transfer]]
-    state: Callable[[Questions], State]
+    state: Callable[[Questions, BlockNumber], State]
+    code: Callable[[Address, BlockNumber], bool | None]
+    at: tuple[BlockNumber, ...] = ()
+    """Blocks at which storage is compared too, beside the last one."""
+
+
+class Severity(StrEnum):
+    """What a finding means."""
+
+    VIOLATION = "violation"
+    """A rule is broken: the audit fails."""
+    LOOK = "look"
+    """It is allowed, or rests on somebody's word alone, and deserves a look."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact that contradicts a rule."""
+    """One fact that contradicts a rule, or that deserves a look.
 
-    rule: str  # "ESC-4"
+    `token`: the finding rests on the word of this token alone (its log, its balances).
+    """
+
+    rule: str  # "ESC-4", or the name of what deserves a look: "overlap"
     session: SessionId | None  # None: it is about an account or a token
     expected: str
     found: str
@@ -122,9 +136,11 @@ class Finding:
     log: int | None = None
     tx_hash: Hash | None = None
     about: str = ""
+    severity: Severity = Severity.VIOLATION
+    token: Address | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """A signature that its signer's key did not make: a finding, unless a contract signed."""
 
@@ -138,3 +154,9 @@ class Unproven:
 
     contract_signers: int = 0  # ERC-1271: only the contract knows whom it accepted
     through_contracts: int = 0  # the call came out of another contract, not of a transaction's data
+    forgotten_signers: int = 0  # no key signed, and whether a contract stood there nobody can tell
+
+    def add(self, other: Unproven) -> None:
+        self.contract_signers += other.contract_signers
+        self.through_contracts += other.through_contracts
+        self.forgotten_signers += other.forgotten_signers

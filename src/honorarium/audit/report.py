@@ -4,20 +4,23 @@
 
     ok        true if there is no finding
     rules     which were checked
-    chain     chain_id, escrow, tip_jar, first_block, last_block
+    chain     chain_id, escrow, tip_jar, first_block, last_block; compared_at, the blocks at which
+              storage was compared
     counts    sessions by standing, events, ratings, tips, accounts, ...
     sums      per token (address): deposits, fees (gross), platform_fees (their part), refunds,
               open (deposits of running sessions less earned), tips, paid_in, paid_out, balances,
-              surplus, decimals (null: the token does not say)
+              surplus, decimals (null: the token does not say); ok: false if something that rests
+              on this token's word alone contradicts the escrow
     unproven  consents that only a contract can vouch for; no findings
-    findings  rule, session, expected, found; about, block, log, transaction where known
+    ratings   per advisor: how many, their average, by net fee, by payer
+    findings  severity, rule, session, expected, found; about, block, log, transaction, token where
+              known: rules that are broken
+    looks     the same of what breaks no rule and deserves a look
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +29,7 @@ from honorarium.audit.judge import RULES, Verdict
 from honorarium.errors import InputError
 from honorarium.ids import Address
 from honorarium.units import format_amount
+from honorarium.wholefile import put_whole
 
 FILE: Final = "audit.json"
 
@@ -52,14 +56,18 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "tip_jar": _hex(place.tip_jar),
             "first_block": place.first,
             "last_block": place.last,
+            "compared_at": list(verdict.at),
         },
         "counts": dict(verdict.counts),
         "sums": {_hex(token): _sums(verdict, token) for token in sorted(verdict.sums)},
         "unproven": {
             "contract_signers": verdict.unproven.contract_signers,
             "through_contracts": verdict.unproven.through_contracts,
+            "forgotten_signers": verdict.unproven.forgotten_signers,
         },
+        "ratings": {_hex(advisor): dict(told) for advisor, told in verdict.ratings.items()},
         "findings": [_finding(finding) for finding in verdict.findings],
+        "looks": [_finding(finding) for finding in verdict.looks],
     }
 
 
@@ -88,29 +96,17 @@ def write(verdict: Verdict, directory: Path) -> Path:
     Raises ReportNotWritten.
     """
     try:
-        return _write(json.dumps(as_json(verdict), indent=2) + "\n", directory)
+        text = json.dumps(as_json(verdict), indent=2) + "\n"
+        return put_whole(directory / FILE, text.encode())
     except OSError as error:
         raise ReportNotWritten(directory, error.strerror or str(error)) from error
 
 
-def _write(text: str, directory: Path) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, prefix=FILE, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        return Path(name).replace(directory / FILE)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _sums(verdict: Verdict, token: Address) -> dict[str, int | None]:
     sums, known = verdict.sums[token], verdict.tokens.get(token)
+    contradicted = any(each.token == token for each in (*verdict.findings, *verdict.looks))
     return {
+        "ok": not contradicted,
         "decimals": known.decimals if known else None,
         "deposits": sums.deposits,
         "fees": sums.fees,
@@ -127,6 +123,7 @@ def _sums(verdict: Verdict, token: Address) -> dict[str, int | None]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     found: dict[str, Any] = {
+        "severity": finding.severity.value,
         "rule": finding.rule,
         "session": None if finding.session is None else _hex(finding.session),
         "expected": finding.expected,
@@ -140,6 +137,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         found["log"] = finding.log
     if finding.tx_hash is not None:
         found["transaction"] = _hex(finding.tx_hash)
+    if finding.token is not None:
+        found["token"] = _hex(finding.token)
     return found
 
 

@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
@@ -309,6 +310,26 @@ async def _our_code(node: AsyncNode, name: ContractName, address: Address) -> by
     if cached != _immutables(name, await node.chain_id(), address):
         raise NotOurCode(name, address, ours.code_hash, keccak(code))
     return code
+
+
+def code_hashes(
+    name: Literal["SessionEscrow", "TipJar"], chain_id: int, address: Address
+) -> frozenset[Hash]:
+    """What the code of this contract can hash to at `address`: for whoever has the hash alone.
+
+    Several, because an artifact says where immutables lie and not which lies where.
+    """
+    ours = artifact(name)
+    words = sorted(_immutables(name, chain_id, address))
+    found = set()
+    for cached in product(words, repeat=len(ours.immutables)):
+        if set(cached) != set(words):
+            continue
+        code = bytearray(ours.deployed_bytecode)
+        for (start, length), word in zip(ours.immutables, cached, strict=True):
+            code[start : start + length] = word
+        found.add(Hash(keccak(bytes(code))))
+    return frozenset(found)
 
 
 def _immutables(name: ContractName, chain_id: int, address: Address) -> set[bytes]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from honorarium.chain.node import AsyncNode, Node, block_head, from_hex, to_hex
 from honorarium.chain.wire import drive, drive_iter
 from honorarium.errors import ChainError, NodeError, NodeUnreachable
-from honorarium.ids import Address, Hash
+from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol.events import Event, decode_log
 from honorarium.units import BlockNumber, UnixTime
 
@@ -48,7 +48,7 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class RawLog:
-    """One log of any contract."""
+    """One log of any contract. `time` of its block (unix seconds): 0 where the node adds none."""
 
     block: BlockNumber
     index: int
@@ -56,6 +56,8 @@ class RawLog:
     address: Address
     topics: tuple[Hash, ...]
     data: bytes
+    block_hash: Hash = ZERO_HASH
+    time: UnixTime = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def read_log(found: dict[str, Any]) -> RawLog:
         address=Address(from_hex(found["address"])),
         topics=tuple(Hash(from_hex(topic)) for topic in found["topics"]),
         data=from_hex(found["data"]),
+        block_hash=Hash(from_hex(found["blockHash"])),
+        time=UnixTime(int(found.get("blockTimestamp") or "0x0", 16)),
     )
 
 

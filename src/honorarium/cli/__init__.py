@@ -20,6 +20,8 @@ from honorarium.cli.chain import chain
 from honorarium.cli.common import plain, visible
 from honorarium.cli.deploy import deploy
 from honorarium.cli.doctor import doctor
+from honorarium.cli.evidence import evidence, verify
+from honorarium.cli.explain import explain
 from honorarium.cli.history import history, session
 from honorarium.cli.meter import meter
 from honorarium.cli.opinions import answer, rate, tip
@@ -27,6 +29,7 @@ from honorarium.cli.quotes import quote, revoke, tariff
 from honorarium.cli.replay import replay
 from honorarium.cli.serve import desk, serve
 from honorarium.cli.sessions import close, finalize, leave, open_session, settle, topup
+from honorarium.cli.statement import statement
 from honorarium.errors import FateUnknown, HonorariumError
 from honorarium.errors.chain import shown_url
 
@@ -46,8 +49,8 @@ _PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "A chain": (chain, deploy, doctor),
     "Before a session": (tariff, quote, revoke),
     "A session": (open_session, meter, topup, settle, close, leave, finalize),
-    "Afterwards": (tip, rate, answer, session, history),
-    "Money": (balance, deposit, withdraw),
+    "Afterwards": (tip, rate, answer, session, history, explain, evidence, verify),
+    "Money": (balance, deposit, withdraw, statement),
     "Many sessions": (replay, audit),
     "A desk": (serve, agent, ask),
 }

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from honorarium.audit import Finding, Verdict, gather, line, write
-from honorarium.audit import audit as judge
-from honorarium.chain import LocalChain, Manifest, Node, attach, find
-from honorarium.errors import InputError
+from honorarium.audit import (
+    Archive,
+    Contents,
+    Finding,
+    Journals,
+    Verdict,
+    audit_archive,
+    audit_live,
+    catch_up,
+    line,
+    write,
+    write_export,
+)
+from honorarium.audit.page import write_page
+from honorarium.chain import Manifest, Node, calls
+from honorarium.cli.common import account_of
+from honorarium.cli.place import AuditPlaceUnclear, place
+from honorarium.errors import ContractError, NodeError
+from honorarium.ids import Address
+from honorarium.money import COIN
+from honorarium.protocol import Domain
 
 SHOWN: Final = 10  # findings on the screen; all are in the file
-
-
-class AuditPlaceUnclear(InputError):
-    """It is not said which chain is to be audited, or it is not there."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            f"{reason}; give either --rpc URL, a node that runs, or --chain DIR, the folder of a "
-            "replay or of `honorarium chain`"
-        )
 
 
 def audit(
@@ -55,8 +70,56 @@ def audit(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for audit.json (default: the folder of --chain, else this one).",
+            help="Folder for audit.json and report.html (default: that of --chain, else this one).",
         ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep what is collected in this folder, and go on from what it holds already.",
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Audit a folder that --store filled, with all cores and without any node.",
+        ),
+    ] = None,
+    at: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="BLOCK",
+            min=0,
+            help="Compare storage after this block too (again for several; the last one always).",
+        ),
+    ] = None,
+    journals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Journals (*.jsonl) as evidence of when sessions were served."
+        ),
+    ] = None,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="What rests on a token's word alone counts for these tokens only (default: for "
+            "every token in which a session was funded).",
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write sessions, settlements, tips, ratings, balances and findings as JSON "
+            "Lines, CSV and Parquet.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes for --from (default: one for each core).")
     ] = None,
     whole: Annotated[
         bool, typer.Option("--json", help="Print audit.json instead of the verdict's line.")
@@ -64,93 +127,103 @@ def audit(
 ) -> None:
     """Check every session against the log, the storage, the signatures and the tokens.
 
-    The events are replayed into a ledger of the audit's own; rules ESC-1, 2, 4, 5, 6, 7, 10, 11 and
-    15 are checked for every session. Writes audit.json; the last line is the verdict. Ends with 1
-    if there is a finding, with 2 if the chain could not be read.
+    The events are replayed into a ledger of the audit's own, and every rule that a log, storage and
+    signatures can show (ESC-1 to 7, 10 to 17) is checked for every session. Writes audit.json
+    and report.html; the last line is the verdict. What breaks no rule and deserves a look is listed
+    and changes no verdict. Ends with 1 if a rule is broken, with 2 if it could not be audited.
 
     Example: honorarium audit --chain build/demo
     """
     console = Console(stderr=True)
+    evidence = None if journals is None else Journals.read(journals)
+    trusted = None if token is None else {account_of(each) for each in token}
+    if source is not None and (rpc, chain, store, manifest) != (None, None, None, None):
+        raise AuditPlaceUnclear("--from needs no chain, and others are named beside it")
+    symbols: dict[Address, str] = {}
     with ExitStack() as stack:
-        node, found = _place(stack, console, rpc, chain, manifest)
-        with _bar(console) as progress:
-            verdict = judge(
-                gather(
-                    node,
-                    found.address("SessionEscrow"),
-                    found.address("TipJar"),
-                    found.block,
+        if source is not None:
+            with _bar(console) as progress:
+                verdict = audit_archive(
+                    Archive.read(source),
+                    at=at or (),
+                    journals=evidence,
+                    trusted=trusted,
+                    jobs=jobs,
                     progress=progress,
                 )
-            )
-    path = write(verdict, out or chain or Path())
+        else:
+            node, found = place(stack, console, rpc, chain, manifest)
+            archive = stack.enter_context(_archive(node, found, store))
+            with _bar(console) as progress:
+                catch_up(node, archive, progress=progress)
+                verdict = audit_live(
+                    node,
+                    archive,
+                    at=at or (),
+                    journals=evidence,
+                    trusted=trusted,
+                    progress=progress,
+                )
+            symbols = _symbols(node, verdict)
+        folder = out or chain or Path()
+        path = write(verdict, folder)
+        page = write_page(verdict, folder, symbols)
+        if export is not None:
+            write_export(verdict, export)
     _show(console, verdict, path)
+    console.print(f"written: {page}", highlight=False, soft_wrap=True)
+    if export is not None:
+        console.print(f"written: {export}/export.json", highlight=False, soft_wrap=True)
     typer.echo(path.read_text(encoding="utf-8").rstrip() if whole else line(verdict))
     if not verdict.ok:
         raise typer.Exit(1)
 
 
-def _place(
-    stack: ExitStack, console: Console, rpc: str | None, chain: Path | None, manifest: Path | None
-) -> tuple[Node, Manifest]:
-    """The node, started if need be, and the deployment on it, verified.
-
-    Raises AuditPlaceUnclear, and what starting, reading and attaching raise.
-    """
-    if (rpc is None) == (chain is None):
-        reason = "no chain is named" if rpc is None else "both --rpc and --chain are given"
-        raise AuditPlaceUnclear(reason)
-    loaded = Manifest.load(manifest) if manifest is not None else None
-    if chain is not None:
-        # A replay's chain has a folder of its own in it; `honorarium chain` uses the whole.
-        home = next((f for f in (chain / "chain", chain) if (f / "chain.json").is_file()), None)
-        if home is None:
-            raise AuditPlaceUnclear(f"{chain} holds no chain (did it run on another node?)")
-        loaded = loaded or Manifest.load(chain / "manifest.json")
-        console.print("starting the chain ...")
-        node = Node(stack.enter_context(LocalChain.start(directory=home)).url)
-    else:
-        node = Node(rpc or "")
-    stack.enter_context(node)
-    if loaded is None:
-        return node, find(node)
-    attach(node, loaded)
-    _must_begin_early_enough(node, loaded)
-    return node, loaded
+def _archive(node: Node, found: Manifest, store: Path | None) -> Archive:
+    """Where this deployment's history is kept. Raises what `Archive.keep` raises."""
+    contents = Contents(
+        node.genesis_hash,
+        Domain(node.chain_id, found.address("SessionEscrow")),
+        found.address("TipJar"),
+        found.block,
+    )
+    return Archive.scratch(contents) if store is None else Archive.keep(store, contents)
 
 
-def _must_begin_early_enough(node: Node, manifest: Manifest) -> None:
-    """The manifest comes from whoever is audited: it must not hide what happened before."""
-    before = manifest.block - 1
-    if before < 0:
-        return
-    for name in ("SessionEscrow", "TipJar"):
-        later = before > node.block().number
-        if later or node.code(manifest.contracts[name].address, before):
-            raise AuditPlaceUnclear(
-                f"the manifest says that the contracts came in block {manifest.block}, and {name} "
-                f"{'is not that late' if later else f'was there in block {before} already'}"
-            )
+def _symbols(node: Node, verdict: Verdict) -> dict[Address, str]:
+    """How the tokens call themselves, for the page; not every token says."""
+    found: dict[Address, str] = {}
+    for token in verdict.sums:
+        if token == COIN.address:
+            found[token] = COIN.symbol
+            continue
+        with suppress(ContractError, NodeError):
+            found[token] = node.read(calls.token_symbol(token))
+    return found
+
+
+SHOWN_AFTER: Final = 2.0
+"""Seconds; what is done sooner needs no bar."""
 
 
 class _Bars:
-    """One bar for each thing that is read."""
+    """One bar for each thing that is read, once it takes longer."""
 
     def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks = {what: bars.add_task(what, total=None) for what in _READ}
+        self._bars, self._began = bars, time.monotonic()
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        self._bars.update(self._tasks[what], completed=done, total=total)
-
-
-_READ: Final = ("events", "storage", "transfers")
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=None, visible=False)
+        late = time.monotonic() - self._began > SHOWN_AFTER
+        self._bars.update(self._tasks[what], completed=done, total=total, visible=late)
 
 
 @contextmanager
 def _bar(console: Console) -> Iterator[_Bars]:
     with Progress(
-        TextColumn("reading {task.description:<10}"),
+        TextColumn("{task.description:<10}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("left"),
@@ -171,12 +244,17 @@ def _show(console: Console, verdict: Verdict, path: Path) -> None:
         highlight=False,
     )
     unproven = verdict.unproven
-    if unproven.contract_signers or unproven.through_contracts:
+    if unproven.contract_signers or unproven.through_contracts or unproven.forgotten_signers:
         console.print(
             f"not provable from here: {unproven.contract_signers:,} signatures by contracts, "
+            f"{unproven.forgotten_signers:,} by what may have been one, "
             f"{unproven.through_contracts:,} calls out of other contracts",
             highlight=False,
         )
+    if verdict.looks:
+        kinds = Counter(look.rule for look in verdict.looks)
+        listed = ", ".join(f"{count:,} {rule}" for rule, count in sorted(kinds.items()))
+        console.print(f"deserves a look: {listed}", highlight=False)
     if verdict.findings:
         console.print(_findings(verdict.findings))
     console.print(f"written: {path}", highlight=False, soft_wrap=True)

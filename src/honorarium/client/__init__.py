@@ -1,5 +1,16 @@
 """The client's side: a wallet that opens sessions, and a meter that counts them."""
 
+from honorarium.bill.errors import (
+    ForeignRecord,
+    LogContradicts,
+    RateNotUsable,
+    SessionRevoked,
+    SessionUnknown,
+    TimeMissing,
+    WrongDomain,
+    WrongToken,
+    ZoneUnknown,
+)
 from honorarium.client.client import AsyncClient, Client, OpenSession
 from honorarium.client.live import AsyncLiveMeter, LiveMeter, OtherAcknowledger
 from honorarium.client.meter import Meter, NotMetered, WrongMeterKey
@@ -16,17 +27,6 @@ from honorarium.client.notices import (
     Tick,
 )
 from honorarium.client.receipt import Contact, Receipt
-from honorarium.client.receipt_errors import (
-    ForeignRecord,
-    LogContradicts,
-    RateNotUsable,
-    SessionRevoked,
-    SessionUnknown,
-    TimeMissing,
-    WrongDomain,
-    WrongToken,
-    ZoneUnknown,
-)
 
 __all__ = [
     "AdvisorSilent",

@@ -14,20 +14,20 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from honorarium.chain import LogRecord
-from honorarium.client import receipt_json, receipt_page
-from honorarium.client.receipt_bill import (
+from honorarium.bill.lines import (
     Fiat,
     Line,
     Vat,
     fee_lines,
     platform_share,
+    refund_place,
     tariff_words,
 )
-from honorarium.client.receipt_errors import ZoneUnknown
-from honorarium.client.receipt_log import Funding, Step, Tip, read_log
-from honorarium.errors import JournalChanged
-from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
+from honorarium.bill.log import Funding, Step, Tip, entries_to, read_log
+from honorarium.bill.text import zone_of
+from honorarium.chain import LogRecord
+from honorarium.client import receipt_json, receipt_page
+from honorarium.ids import Address, Hash, SessionId
 from honorarium.money import Amount, Token
 from honorarium.protocol.journal import EntryKind, Journal
 from honorarium.protocol.slot import Status
@@ -161,9 +161,7 @@ class Receipt:
     @property
     def refund_to(self) -> str:
         """`wallet` or `balance` of the payer, or `nobody` if nothing is left."""
-        if not self.refund:
-            return "nobody"
-        return "balance" if self.from_balance or self.refund_credited else "wallet"
+        return refund_place(int(self.refund), self.from_balance or self.refund_credited)
 
     @property
     def platform_share(self) -> Amount:
@@ -221,10 +219,7 @@ class Receipt:
 
     def with_zone(self, name: str) -> Receipt:
         """With times also in this zone, such as `Europe/Zurich`. Raises ZoneUnknown."""
-        try:
-            return replace(self, zone=ZoneInfo(name))
-        except (KeyError, OSError, ValueError) as error:
-            raise ZoneUnknown(name) from error
+        return replace(self, zone=zone_of(name))
 
     # ------------------------------------------------------------------ forms
 
@@ -243,15 +238,5 @@ class Receipt:
 
 def _answered(journal: Journal | None, head: Hash, session_id: SessionId) -> UnixTime | None:
     """When the advisor answered, if the journal leads to the head that the meter signed."""
-    if journal is None or head == ZERO_HASH:
-        return None
-    growing, answered = Journal(session_id), None
-    for entry in journal.entries:
-        if growing.head == head:
-            break
-        growing.append(entry)
-        if entry.kind is EntryKind.ANSWERED:
-            answered = entry.at
-    if growing.head != head:
-        raise JournalChanged(head, journal.head, len(journal.entries))
-    return answered
+    answers = [e.at for e in entries_to(head, journal, session_id) if e.kind is EntryKind.ANSWERED]
+    return answers[-1] if answers else None

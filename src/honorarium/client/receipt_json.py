@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from eth_utils.address import to_checksum_address
-
-from honorarium.ids import Address
+from honorarium.bill.text import checksummed, hexed, utc
 from honorarium.money import Token
 from honorarium.units import UnixTime, format_amount
 
 if TYPE_CHECKING:
+    from honorarium.bill.log import Tip
     from honorarium.client.receipt import Contact, Receipt
-    from honorarium.client.receipt_log import Tip
 
 VERSION: Final = 1
 """Of the JSON form. Fields may be added; whatever changes a field's meaning makes a new version."""
@@ -178,21 +175,6 @@ def _fiat(r: Receipt) -> dict[str, Any] | None:
         "rounding": "half-up",
         **{name: f"{_fixed(each, r.fiat.places)}" for name, each in parts.items()},
     }
-
-
-def utc(time: UnixTime) -> dt.datetime:
-    """A moment with its zone, which is UTC."""
-    return dt.datetime.fromtimestamp(time, dt.UTC)
-
-
-def checksummed(address: Address) -> str:
-    """An address with its checksum (EIP-55)."""
-    return str(to_checksum_address(address))
-
-
-def hexed(data: bytes) -> str:
-    """Bytes as 0x and hex digits."""
-    return "0x" + data.hex()
 
 
 def _fixed(minor: int, places: int) -> str:

@@ -7,15 +7,10 @@ shows no control characters, and holds no script and no link to anywhere.
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from jinja2 import Environment, StrictUndefined, Template
-
-from honorarium.client.receipt_bill import Line, counted, unit_name, units_name, with_places
-from honorarium.client.receipt_json import checksummed, hexed, utc
+from honorarium.bill.lines import Line, counted, unit_name, units_name, with_places
+from honorarium.bill.text import checksummed, hexed, template, utc, when
 from honorarium.ids import ZERO_HASH, Address
 from honorarium.units import UnixTime, format_amount
 
@@ -25,9 +20,6 @@ if TYPE_CHECKING:
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
-)
-_REVERSING: Final = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 
 
@@ -76,7 +68,7 @@ def as_html(receipt: Receipt) -> str:
         bill.append(row("Total", int(r.total), kind="sum"))
     back = {"wallet": "to the payer's wallet", "balance": "to the payer's balance", "nobody": ""}
     money = [
-        row("Deposit" if n == 0 else "Top-up", each.amount, _when(each.time))
+        row("Deposit" if n == 0 else "Top-up", each.amount, when(each.time))
         for n, each in enumerate(r.fundings)
     ]
     if len(money) > 1:
@@ -88,7 +80,7 @@ def as_html(receipt: Receipt) -> str:
     left = "Not spent yet" if r.provisional else "Refund"
     money.append(row(left, int(r.refund), "" if r.provisional else back[r.refund_to], "refund"))
     parts = [int(r.advisor_net), int(r.platform_share), int(r.refund)]
-    return _template().render(
+    return template("honorarium.client", "receipt.html.j2").render(
         r=r,
         token=token,
         total=_number(int(r.total), token.decimals),
@@ -107,7 +99,7 @@ def as_html(receipt: Receipt) -> str:
         commented=r.rating is not None and r.rating.comment_hash != ZERO_HASH,
         address=checksummed,
         hex=hexed,
-        when=_when,
+        when=when,
         local=lambda moment: _local(moment, r),
         day=_day,
         session=hexed(r.session_id),
@@ -176,20 +168,6 @@ def _times(r: Receipt) -> list[tuple[str, UnixTime, str]]:
     return [(what, at, note) for what, at, note in found if at is not None]
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: _visible(value) if type(value) is str else value,
-    )
-    environment.filters["typeset"] = lambda text: text.replace("'", "\u2019")
-    source = files("honorarium.client").joinpath("receipt.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source)
-
-
 # ------------------------------------------------------------------------------------- numbers
 
 
@@ -201,10 +179,6 @@ def _number(amount: int, decimals: int, places: int = 2) -> Number:
 # --------------------------------------------------------------------------------- times, text
 
 
-def _when(time: UnixTime) -> str:
-    return f"{utc(time):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _local(time: UnixTime, r: Receipt) -> str:
     return f"{utc(time).astimezone(r.zone):%Y-%m-%d %H:%M:%S %Z}" if r.zone else ""
 
@@ -212,12 +186,3 @@ def _local(time: UnixTime, r: Receipt) -> str:
 def _day(time: UnixTime, r: Receipt) -> str:
     at = utc(time).astimezone(r.zone or dt.UTC)
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
-
-
-def _visible(text: str) -> str:
-    """The text without what could hide, reorder or break it."""
-    return "".join("\ufffd" if _hides(char) else char for char in text)
-
-
-def _hides(char: str) -> bool:
-    return char in _REVERSING or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")

@@ -15,7 +15,7 @@ from honorarium.chain import ClosingRow, calls, reason_of
 from honorarium.chain.node import from_hex, to_hex
 from honorarium.errors import ChainError, ContractError
 from honorarium.ids import ZERO_HASH, Address, Hash
-from honorarium.replay.parties import Part, cast
+from honorarium.replay.parties import Part, Stage, cast
 from honorarium.replay.plan import PlannedSession, Step, StepKind
 from honorarium.replay.stage import Ready
 
@@ -71,7 +71,7 @@ def run(ready: Ready, progress: Callable[[int, int], None] = lambda done, total:
     started, waited = time.monotonic(), 0.0
     for step in ready.plan.steps(first=ready.done):
         planned = ready.plan.session(step.session)
-        to, data = transaction(ready, cast(ready.stage, planned), step.kind)
+        to, data = transaction(ready.stage, cast(ready.stage, planned), step.kind)
         signed = ready.sender.sign(to, data, gas=STEP_GAS)
         asked = time.monotonic()
         ready.sender.submit(signed, at=step.at)
@@ -83,10 +83,10 @@ def run(ready: Ready, progress: Callable[[int, int], None] = lambda done, total:
     return Pace(total - ready.done, time.monotonic() - started, waited)
 
 
-def transaction(ready: Ready, part: Part, kind: StepKind) -> tuple[Address, bytes]:
+def transaction(stage: Stage, part: Part, kind: StepKind) -> tuple[Address, bytes]:
     """Where a step goes, and its calldata."""
     planned, terms = part.planned, part.terms
-    escrow = ready.stage.escrow.contract
+    escrow = stage.escrow.contract
     match kind:
         case StepKind.OPEN:
             valid_before, paid = part.opening_payment()
@@ -106,7 +106,7 @@ def transaction(ready: Ready, part: Part, kind: StepKind) -> tuple[Address, byte
             return escrow, calls.rate(terms, planned.made_up.score, comment, signature)
         case StepKind.TIP:
             valid_before, salt, paid = part.tip_payment()
-            return ready.stage.tip_jar, calls.tip_with_authorization(
+            return stage.tip_jar, calls.tip_with_authorization(
                 terms.client,
                 terms.advisor,
                 part.session_id,

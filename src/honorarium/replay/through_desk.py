@@ -88,7 +88,7 @@ def run_through(
 
 
 def _do(desk: Desk, ready: Ready, step: Step, planned: PlannedSession, part: Part) -> None:
-    to, data = transaction(ready, part, step.kind)
+    to, data = transaction(ready.stage, part, step.kind)
     signed = Relayable(step.kind.name.lower(), to, data)
     try:
         if step.kind is StepKind.CLOSE and (voucher := part.voucher()) is not None:

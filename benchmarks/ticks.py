@@ -9,7 +9,7 @@ recovery and one signature per voucher, libsecp256k1 through coincurve, on one c
 written durably by the bare database.
 
     make bench                           measure, print, write results/desk.json and scale.json
-    python benchmarks/desk.py --sessions 500 --ticks 60
+    python benchmarks/ticks.py --sessions 500 --ticks 60
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from honorarium.protocol import Domain, Key, Quote, Tariff, Terms
 from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 
 RESULTS: Final = Path(__file__).with_name("results")
-LOAD: Final = Path(__file__).with_name("desk_load.py")
+LOAD: Final = Path(__file__).with_name("ticks_load.py")
 HOUR: Final = 3600
 PRICE: Final = 1_000
 TARGETS: Final = {"ticks_per_second": 3_000, "sequential_p50_ms": 2.0}

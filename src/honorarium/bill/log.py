@@ -12,9 +12,7 @@ from typing import Final, NamedTuple
 
 from eth_utils.address import to_checksum_address
 
-from honorarium.chain import LogRecord
-from honorarium.client.receipt_bill import counted, money_words
-from honorarium.client.receipt_errors import (
+from honorarium.bill.errors import (
     ForeignRecord,
     LogContradicts,
     SessionRevoked,
@@ -23,6 +21,9 @@ from honorarium.client.receipt_errors import (
     WrongDomain,
     WrongToken,
 )
+from honorarium.bill.lines import counted, money_words
+from honorarium.chain import LogRecord
+from honorarium.errors import JournalChanged
 from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.money import Token
@@ -39,6 +40,7 @@ from honorarium.protocol.events import (
     Tipped,
     ToppedUp,
 )
+from honorarium.protocol.journal import Entry, Journal
 from honorarium.protocol.slot import Status
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
@@ -387,3 +389,20 @@ def read_log(
         log.enter(record, seen)
     log.end(seen)
     return log
+
+
+def entries_to(head: Hash, journal: Journal | None, session_id: SessionId) -> tuple[Entry, ...]:
+    """The journal's entries up to the head that the meter signed; none without either.
+
+    Raises JournalChanged if they do not lead there.
+    """
+    if journal is None or head == ZERO_HASH:
+        return ()
+    growing = Journal(session_id)
+    for entry in journal.entries:
+        if growing.head == head:
+            break
+        growing.append(entry)
+    if growing.head != head:
+        raise JournalChanged(head, journal.head, len(journal.entries))
+    return growing.entries

@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
-from honorarium.client.receipt_errors import RateNotUsable
+from honorarium.bill.errors import RateNotUsable
 from honorarium.money import Token
 from honorarium.protocol.tariff import Tariff
 from honorarium.units import WHOLE_SHARE, BaseUnits, format_amount
@@ -53,6 +53,15 @@ class Line:
 def platform_share(earned: int, bps: int) -> BaseUnits:
     """The platform's part of all that was earned, rounded down to a base unit (ESC-15)."""
     return BaseUnits(earned * bps // WHOLE_SHARE)
+
+
+def refund_place(refund: int, credited: bool) -> str:
+    """Where a refund went: `wallet` or (`credited`) `balance` of the payer; `nobody` if nothing is
+    left.
+    """
+    if not refund:
+        return "nobody"
+    return "balance" if credited else "wallet"
 
 
 def fee_lines(tariff: Tariff, units: int, fee: int, token: Token) -> tuple[Line, ...]:

@@ -113,7 +113,7 @@ async def paced(
 
 
 async def run(order: dict[str, Any]) -> dict[str, Any]:
-    """One load, as `benchmarks/desk.py` orders it."""
+    """One load, as `benchmarks/ticks.py` orders it."""
     domain = Domain(order["chainId"], bytes.fromhex(order["contract"]))  # type: ignore[arg-type]
     meter = Key.from_bytes(bytes.fromhex(order["meter"]))
     several = [Seeded(SessionId(bytes.fromhex(each)), meter) for each in order["sessions"]]

@@ -1,0 +1,246 @@
+"""How fast an audit is: from an export, and from a node.
+
+The export is made first, by audit_data.py: real calls repeated, really signed. Its verification
+runs on all cores; the limit is libsecp256k1's recovery of as many signatures as the export holds,
+with nothing around it, on all cores too, before and after. Collecting is measured against the same
+questions to the same node (`eth_getLogs`), their answers read as JSON and thrown away.
+
+    make bench                     30,000 sessions
+    make bench SESSIONS=1000000    the whole size (an hour on two cores; the export stays in build/)
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from coincurve import PublicKey
+from rich.console import Console
+from rich.table import Table
+
+from audit_data import CALLS, DECIMALS, TARIFFS, make_archive
+from honorarium.audit import Archive, Contents, audit_archive, catch_up
+from honorarium.chain import LocalChain, Manifest, Node
+from honorarium.protocol import Domain, Key
+from honorarium.replay import load_tariffs, plan_calls, run, set_up
+
+ROOT: Final = Path(__file__).parents[1]
+RESULT: Final = Path(__file__).with_name("results") / "audit.json"
+SESSIONS: Final = 30_000
+LIMIT_ROUNDS: Final = 20_000
+COLLECT_ROUNDS: Final = 7
+COLLECTED_CALLS: Final = 120
+TARGETS: Final = {"ratio_to_limit": (0.5, "at least"), "collect_ratio": (2.0, "at most")}
+
+
+# ---------------------------------------------------------------------- the limit
+
+
+def recoveries(rounds: int) -> float:
+    """Seconds for so many bare recoveries, in this process."""
+    key = Key.from_bytes(hashlib.sha256(b"audit limit").digest())
+    signed = []
+    for number in range(50):
+        digest = hashlib.sha256(b"reading %d" % number).digest()
+        one = key.sign(digest)
+        signed.append((one.r + one.s + bytes((one.y_parity,)), digest))
+    recover = PublicKey.from_signature_and_message
+    began = time.perf_counter()
+    for _ in range(rounds // len(signed)):
+        for signature, digest in signed:
+            recover(signature, digest, hasher=None)
+    return time.perf_counter() - began
+
+
+def recovery_seconds(cores: int) -> float:
+    """One recovery's time on a core while all cores do nothing else."""
+    with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
+        list(pool.map(recoveries, [50] * cores))  # the processes are there
+        times = list(pool.map(recoveries, [LIMIT_ROUNDS] * cores))
+    return sum(times) / cores / LIMIT_ROUNDS
+
+
+# ---------------------------------------------------------------------- verifying
+
+
+class _Memory:
+    """The most memory that this process and its children had at once, in MB."""
+
+    def __init__(self) -> None:
+        self.peak, self._stop = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.2):
+            self.peak = max(self.peak, _resident(os.getpid()))
+
+
+def _resident(pid: int) -> float:
+    """What a process and all below it hold, in MB; on other systems than Linux its own peak."""
+    try:
+        status = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss:"))
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    below = 0.0
+    for child in children:
+        try:
+            below += _resident(int(child))
+        except (OSError, ValueError):
+            continue  # it just ended
+    return own / 1024 + below
+
+
+def measure_verification(folder: Path, signatures: int, cores: int) -> dict[str, int | float]:
+    """Verifies an export between two measures of the limit."""
+    before = recovery_seconds(cores)
+    with _Memory() as memory:
+        began = time.perf_counter()
+        verdict = audit_archive(Archive.read(folder), jobs=cores, buckets=_buckets(folder))
+        seconds = time.perf_counter() - began
+    after = recovery_seconds(cores)
+    if not verdict.ok:
+        raise SystemExit(f"the export is not in order: {verdict.findings[:3]}")
+    sessions = verdict.counts["sessions"]
+    each = signatures / sessions
+    limit = 1 / ((before + after) / 2 * each)
+    return {
+        "sessions": sessions,
+        "signatures_per_session": round(each, 2),
+        "cores": cores,
+        "seconds": round(seconds, 1),
+        "sessions_per_second": round(sessions / seconds, 1),
+        "sessions_per_second_per_core": round(sessions / seconds / cores, 1),
+        "limit_per_core": round(limit, 1),
+        "ratio_to_limit": round(sessions / seconds / cores / limit, 3),
+        "peak_mb": round(memory.peak),
+    }
+
+
+def _buckets(folder: Path) -> int | None:
+    """A small export is taken apart too, else one core would do all."""
+    return 8 if Archive.opened(folder).count("logs") < 200_000 else None
+
+
+# ---------------------------------------------------------------------- collecting
+
+
+@contextmanager
+def replayed() -> Iterator[tuple[Node, Manifest]]:
+    """A node with the first sample calls on it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalChain.start(engine="anvil", clock=None) as chain,
+        plan_calls(CALLS, load_tariffs(TARIFFS, DECIMALS), limit=COLLECTED_CALLS) as plan,
+        set_up(Path(folder), plan, chain.url) as ready,
+    ):
+        run(ready)
+        yield ready.node, ready.manifest
+
+
+def measure_collection() -> dict[str, int | float]:
+    """A node's history into an archive, against its bare logs."""
+    with replayed() as (node, manifest):
+        escrow, jar = manifest.address("SessionEscrow"), manifest.address("TipJar")
+        contents = (node.genesis_hash, Domain(node.chain_id, escrow), jar, manifest.block)
+        asked: list[list[Any]] = []
+        request = node.core.request
+
+        async def noting(method: str, params: Any = ()) -> Any:
+            if method == "eth_getLogs":
+                asked.append(list(params))
+            return await request(method, params)
+
+        ratios, collected, logs = [], [], 0
+        for number in range(COLLECT_ROUNDS + 1):
+            vars(node.core).update(request=noting if number == 0 else request)
+            began = time.perf_counter()
+            with Archive.scratch(Contents(*contents)) as archive:
+                catch_up(node, archive)
+                logs = archive.count("logs")
+            whole = time.perf_counter() - began
+            began = time.perf_counter()
+            for params in asked:
+                node.request("eth_getLogs", params)
+            bare = time.perf_counter() - began
+            if number:  # the first one warms up
+                ratios.append(whole / bare)
+                collected.append(whole)
+    return {
+        "collected_logs": logs,
+        "collected_logs_per_second": round(logs / median(collected), 1),
+        "collect_ratio": round(median(ratios), 2),
+    }
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def show(told: dict[str, int | float]) -> None:
+    table = Table(title="the audit", title_justify="left", show_header=False)
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, value in told.items():
+        table.add_row(name.replace("_", " "), f"{value:,}")
+    console = Console()
+    console.print(table)
+    for name, (target, kind) in TARGETS.items():
+        kept = told[name] >= target if kind == "at least" else told[name] <= target
+        mark = "" if kept else " [yellow](missed)[/]"
+        console.print(f"{name} {told[name]}, target {kind} {target}{mark}")
+
+
+def export(sessions: int, calls: Path, given: Path | None) -> tuple[Path, int]:
+    """The export, made if it is not there yet, and how many signatures it holds."""
+    folder = given or ROOT / "build" / f"bench-audit-{sessions}"
+    noted = folder.with_name(folder.name + ".json")
+    if not (folder / "archive.json").exists() or not noted.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        Console(stderr=True).print(f"making an export of {sessions:,} sessions ...")
+        made, signatures = make_archive(folder, sessions, calls)
+        noted.write_text(json.dumps({"sessions": made, "signatures": signatures}))
+    return folder, int(json.loads(noted.read_text())["signatures"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument("--calls", type=Path, default=CALLS)
+    parser.add_argument("--export", type=Path, help="where the export is, or shall be")
+    options = parser.parse_args()
+    folder, signatures = export(options.sessions, options.calls, options.export)
+    told = measure_verification(folder, signatures, os.cpu_count() or 1)
+    told |= measure_collection()
+    show(told)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,325 @@
+"""The pieces of work of an offline audit (offline.py): each runs in a process of its own, reads
+what it needs from files, and gives back only what the others need.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from honorarium.audit.archive import Archive
+from honorarium.audit.book import At, Cause, Movement, Posting, TipMade, TokenSums
+from honorarium.audit.compare import (
+    check_balances,
+    check_movements,
+    check_slots,
+    owed_to_sessions,
+)
+from honorarium.audit.facts import Doubt, Finding, Place, Unproven
+from honorarium.audit.journals import Journals
+from honorarium.audit.judge import balance_rows, counts_of, looks_of, spans_by
+from honorarium.audit.ledger import Ledger
+from honorarium.audit.looks import Ratings, Ties, overlaps, ratings_by_advisor
+from honorarium.audit.part import Part
+from honorarium.audit.rows import SessionRow, session_rows
+from honorarium.audit.source import LOG_COLUMNS, entries_of_rows, transfers_of_rows
+from honorarium.audit.spill import (
+    Spread,
+    buckets_of,
+    read_sorted,
+    read_spread,
+    runs,
+    slices,
+    write_rows,
+    write_sorted,
+)
+from honorarium.audit.tables import Stored
+from honorarium.ids import Address
+from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
+from honorarium.units import BlockNumber, UnixTime
+
+TOGETHER: Final = 16
+"""Segments that are taken apart at once."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every piece must know. `at`: the blocks that are compared, the last one last."""
+
+    archive: Path
+    work: Path
+    buckets: int
+    writers: int
+    at: tuple[BlockNumber, ...]
+    place: Place
+    separators: dict[Address, bytes | None]
+    journals: Journals
+    keep_rows: bool
+
+    def file(self, name: str, bucket: int) -> Path:
+        return self.work / f"{name}-{bucket}.arrow"
+
+    def files(self, name: str) -> Iterator[Path]:
+        """The files that the buckets of sessions left."""
+        return (self.file(name, bucket) for bucket in range(self.buckets))
+
+
+# ---------------------------------------------------------------------- taking apart
+
+
+def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
+    """Logs and their transactions by session or account, transfers by transaction."""
+    files = {segment.number: segment.files for segment in Archive.opened(plan.archive).segments}
+    with (
+        Spread(plan.work, "logs", writer) as logs,
+        Spread(plan.work, "transactions", writer) as sent,
+        Spread(plan.work, "transfers", writer) as transfers,
+    ):
+        for start in range(0, len(numbers), TOGETHER):
+            some = numbers[start : start + TOGETHER]
+
+            def table(name: str, columns: list[str] | None = None, some: Any = some) -> Any:
+                paths = [plan.archive / files[number][name].name for number in some]
+                parts = [pq.read_table(path, columns=columns) for path in paths]
+                return pa.concat_tables(parts).combine_chunks()
+
+            _split_logs(plan, table("logs", LOG_COLUMNS), table("transactions"), logs, sent)
+            moved = table("transfers")
+            keys = buckets_of(moved["tx_hash"], plan.buckets)
+            for bucket, part in slices(moved, keys):
+                transfers.add(bucket, part)
+
+
+def _split_logs(plan: Plan, logs: Any, transactions: Any, to: Spread, sent: Spread) -> None:
+    buckets = buckets_of(_keys(logs["topics"]), plan.buckets)
+    for bucket, part in slices(logs, buckets):
+        to.add(bucket, part)
+    # A transaction goes to every bucket in which it has a log, once.
+    at = pc.index_in(logs["tx_hash"], value_set=transactions["hash"].combine_chunks())
+    pair = pc.add(pc.shift_left(buckets.cast(pa.int64()), 32), at.cast(pa.int64()))
+    pairs = pc.unique(pc.drop_null(pair))
+    pairs = pairs.take(pc.sort_indices(pairs))
+    taken = transactions.take(pc.bit_wise_and(pairs, pa.scalar(2**32 - 1, pa.int64())))
+    for bucket, part in runs(taken, pc.shift_right(pairs, 32)):
+        sent.add(bucket, part)
+
+
+def _keys(topics: Any) -> Any:
+    """What decides about a log's bucket: its session, else its account."""
+    kind = pc.binary_slice(topics, 0, 32)
+    first, second, third = (pc.binary_slice(topics, at, at + 32) for at in (32, 64, 96))
+    by_second = pa.array([Deposited.TOPIC, Withdrawn.TOPIC, RowSkipped.TOPIC], pa.binary())
+    rest = pc.if_else(pc.is_in(kind, value_set=by_second), second, first)
+    return pc.if_else(pc.equal(kind, pa.scalar(bytes(Tipped.TOPIC), pa.binary())), third, rest)
+
+
+def split_state(plan: Plan, states: dict[int, Stored]) -> None:
+    """Slots by session and balances by account, of each block that is compared."""
+    for block in plan.at:
+        with pq.ParquetFile(plan.archive / states[block].name) as file:
+            for kind in ("slot", "balance"):
+                with Spread(plan.work, f"{kind}-{block}", 0) as to:
+                    for batch in file.iter_batches(100_000):
+                        whole = pa.Table.from_batches([batch])
+                        table = whole.filter(pc.equal(whole["kind"], kind))
+                        for bucket, part in slices(table, buckets_of(table["key"], plan.buckets)):
+                            to.add(bucket, part)
+
+
+# ---------------------------------------------------------------------- sessions
+
+
+@dataclass
+class SessionsFound:
+    """What buckets of sessions say to the whole."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    sums: dict[Address, TokenSums] = field(default_factory=lambda: defaultdict(TokenSums))
+    unproven: Unproven = field(default_factory=Unproven)
+    findings: list[Finding] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    owed: dict[int, Counter[Address]] = field(default_factory=dict)
+    shares: dict[int, Counter[At]] = field(default_factory=dict)
+    credited: dict[int, Counter[At]] = field(default_factory=dict)
+    tallies: dict[int, dict[Address, tuple[int, int]]] = field(default_factory=dict)
+    edges: set[tuple[Address, Address]] = field(default_factory=set)
+    advisors: set[Address] = field(default_factory=set)
+    time: int = 0
+
+    def add(self, other: SessionsFound) -> None:
+        self.counts.update(other.counts)
+        for token, sums in other.sums.items():
+            self.sums[token].add(sums)
+        self.unproven.add(other.unproven)
+        self.findings.extend(other.findings)
+        self.doubts.extend(other.doubts)
+        for block in other.owed:
+            self.owed.setdefault(block, Counter()).update(other.owed[block])
+            for mine, theirs in (
+                (self.shares, other.shares[block]),
+                (self.credited, other.credited[block]),
+            ):
+                mine.setdefault(block, Counter()).update(theirs)
+            tallies = self.tallies.setdefault(block, {})
+            for advisor, (count, total) in other.tallies[block].items():
+                known = tallies.get(advisor, (0, 0))
+                tallies[advisor] = known[0] + count, known[1] + total
+        self.edges |= other.edges
+        self.advisors |= other.advisors
+        self.time = max(self.time, other.time)
+
+
+def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
+    """Judges the sessions of a bucket, and leaves files for the steps that follow."""
+    part = Part(plan.place, plan.separators.get, plan.journals)
+    book, found = part.book, SessionsFound()
+    entries = entries_of_rows(
+        read_spread(plan.work, "logs", bucket, plan.writers),
+        read_spread(plan.work, "transactions", bucket, plan.writers),
+        plan.place.tip_jar,
+    )
+    waiting = list(plan.at)
+    for entry in entries:
+        while entry.block > waiting[0]:
+            _compare_sessions(plan, bucket, part, found, waiting.pop(0))
+        part.take(entry)
+        found.time = entry.time
+    for block in waiting:
+        _compare_sessions(plan, bucket, part, found, block)
+    part.findings.extend(part.looks())
+
+    buckets = plan.buckets
+    write_sorted(plan.file("postings", bucket), book.postings, lambda row: bytes(row[5]), buckets)
+    moves = (
+        (*moved, cause) for moved, causes in book.movements.items() for cause in map(tuple, causes)
+    )
+    write_sorted(plan.file("movements", bucket), moves, lambda row: bytes(row[0]), buckets)
+    write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
+    write_sorted(
+        plan.file("by-advisor", bucket), session_rows(book), lambda row: bytes(row[4]), buckets
+    )
+    if plan.keep_rows:
+        write_rows(plan.file("sessions", bucket), session_rows(book))
+        write_rows(plan.file("settlements", bucket), book.readings)
+        write_rows(plan.file("tips", bucket), book.tips)
+        write_rows(plan.file("ratings", bucket), book.ratings)
+    found.counts.update(counts_of(book))
+    found.sums, found.unproven, found.edges = book.sums, part.unproven, book.edges
+    found.findings, found.doubts = part.findings, part.doubts
+    found.advisors = {session.advisor for session in book.sessions.values()}
+    return found
+
+
+def _compare_sessions(
+    plan: Plan, bucket: int, part: Part, found: SessionsFound, block: BlockNumber
+) -> None:
+    book = part.book
+    slots = {
+        key: int.from_bytes(value, "big")
+        for _, key, value in read_spread(plan.work, f"slot-{block}", bucket, 1)
+    }
+    part.findings.extend(check_slots(book.sessions, book.revoked, slots, block))
+    found.owed[block] = owed_to_sessions(book.sessions, slots)
+    found.shares[block] = Counter(book.shares())
+    found.credited[block] = Counter(book.credited)
+    found.tallies[block] = dict(book.tallies)
+
+
+# ---------------------------------------------------------------------- accounts, movements
+
+
+@dataclass
+class AccountsFound:
+    """What buckets of accounts say to the whole. `kept`: what storage owes them, by block and
+    token; of platforms, what they must have and what they have.
+    """
+
+    count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    kept: dict[int, Counter[Address]] = field(default_factory=dict)
+    of_recipients: dict[int, dict[At, int]] = field(default_factory=dict)
+    found_of_recipients: dict[int, dict[At, int]] = field(default_factory=dict)
+
+    def add(self, other: AccountsFound) -> None:
+        self.count += other.count
+        self.findings.extend(other.findings)
+        for block in other.kept:
+            self.kept.setdefault(block, Counter()).update(other.kept[block])
+            self.of_recipients.setdefault(block, {}).update(other.of_recipients[block])
+            self.found_of_recipients.setdefault(block, {}).update(other.found_of_recipients[block])
+
+
+def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> AccountsFound:
+    """Enters the postings of a bucket of accounts, and compares their balances with storage."""
+    rows = sorted(read_sorted(plan.files("postings"), bucket), key=lambda row: (row[0], row[1]))
+    ledger, found = Ledger(), AccountsFound()
+    mine = [at for at in recipients if at[1][-1] & (plan.buckets - 1) == bucket]
+    at = 0
+    for block in plan.at:
+        until = at
+        while until < len(rows) and rows[until][0] <= block:
+            until += 1
+        found.findings.extend(ledger.post(Posting(*row) for row in rows[at:until]))
+        at = until
+        kept: dict[At, int] = {
+            (Address(key[:20]), Address(key[20:])): int.from_bytes(value, "big")
+            for _, key, value in read_spread(plan.work, f"balance-{block}", bucket, 1)
+        }
+        found.findings.extend(check_balances(ledger.balances, kept, block))
+        found.kept[block] = Counter()
+        for (token, _), amount in kept.items():
+            found.kept[block][token] += amount
+        found.of_recipients[block] = {at: ledger.balances.get(at, 0) for at in mine}
+        found.found_of_recipients[block] = {at: kept.get(at, 0) for at in mine}
+    found.count = len(ledger.balances.keys() | set(mine))
+    if plan.keep_rows:
+        for at_recipient in mine:
+            ledger.balances[at_recipient] += 0
+        write_rows(plan.file("balances", bucket), balance_rows(ledger.balances))
+    return found
+
+
+def judge_movements(plan: Plan, bucket: int) -> list[Finding]:
+    """A bucket of transactions: what must have moved against what the tokens say."""
+    movements: dict[Movement, list[Cause]] = defaultdict(list)
+    for *moved, cause in read_sorted(plan.files("movements"), bucket):
+        movements[Movement(*moved)].append(Cause(*cause))
+    tips = [TipMade(*row) for row in read_sorted(plan.files("tips-moved"), bucket)]
+    transfers = transfers_of_rows(read_spread(plan.work, "transfers", bucket, plan.writers))
+    escrow, jar = plan.place.domain.contract, plan.place.tip_jar
+    return list(check_movements(escrow, jar, movements, tips, transfers))
+
+
+# ---------------------------------------------------------------------- advisors
+
+
+@dataclass
+class AdvisorsFound:
+    """What buckets of advisors say to the whole."""
+
+    looks: list[Finding] = field(default_factory=list)
+    ratings: dict[Address, Ratings] = field(default_factory=dict)
+
+    def add(self, other: AdvisorsFound) -> None:
+        self.looks.extend(other.looks)
+        self.ratings.update(other.ratings)
+
+
+def judge_advisors(
+    plan: Plan, bucket: int, ties: Ties, advisors: set[Address], now: UnixTime
+) -> AdvisorsFound:
+    """What deserves a look in the sessions of a bucket of advisors."""
+    rows = [SessionRow(*row) for row in read_sorted(plan.files("by-advisor"), bucket)]
+    ratings = ratings_by_advisor(rows)
+    looks = [
+        *overlaps(rows, spans_by(plan.journals, now)),
+        *looks_of(rows, ratings, ties, advisors, now),
+    ]
+    return AdvisorsFound(looks, ratings)

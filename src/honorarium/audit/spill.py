@@ -1,0 +1,129 @@
+"""Rows sorted into buckets, in files: how facts larger than memory are taken apart.
+
+A bucket is told by one byte of a key, a hash or an address, so buckets are about equally full.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from honorarium.audit.tables import Row, rows_of_table
+
+PICKLED: Final = 1_000  # rows together
+_BYTES: Final = pa.array([bytes((each,)) for each in range(256)])
+
+
+def bucket_of(key: bytes, buckets: int) -> int:
+    """Which bucket a key falls into; `buckets` is a power of two up to 256."""
+    return key[-1] & (buckets - 1) if key else 0
+
+
+def buckets_of(keys: Any, buckets: int) -> Any:
+    """The same for a column of keys of binary; of an empty key, the first bucket."""
+    last = pc.binary_slice(keys.cast(pa.binary()), -1, None)
+    number = pc.fill_null(pc.index_in(last, value_set=_BYTES), 0)
+    return pc.bit_wise_and(number, pa.scalar(buckets - 1, pa.int32()))
+
+
+def slices(table: Any, buckets: Any) -> Iterator[tuple[int, Any]]:
+    """A table's rows by bucket, in their order: (bucket, part), ..."""
+    numbers = pa.table({"bucket": buckets, "row": pa.array(range(table.num_rows), pa.int64())})
+    order = pc.sort_indices(numbers, sort_keys=[("bucket", "ascending"), ("row", "ascending")])
+    yield from runs(table.take(order), pc.take(numbers["bucket"], order))
+
+
+def runs(table: Any, buckets: Any) -> Iterator[tuple[int, Any]]:
+    """The same of a table that stands in the order of its buckets."""
+    if not table.num_rows:
+        return
+    counted = pc.value_counts(buckets)
+    at = 0
+    for each in sorted(counted.to_pylist(), key=lambda one: int(one["values"])):
+        yield each["values"], table.slice(at, each["counts"])
+        at += each["counts"]
+
+
+class Spread:
+    """Files that grow, one for each bucket: `{name}-{bucket}-{writer}.arrow`."""
+
+    def __init__(self, folder: Path, name: str, writer: int) -> None:
+        self._folder, self._name, self._writer = folder, name, writer
+        self._open: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for writer in self._open.values():
+            writer.close()
+
+    def add(self, bucket: int, table: Any) -> None:
+        writer = self._open.get(bucket)
+        if writer is None:
+            path = self._folder / f"{self._name}-{bucket}-{self._writer}.arrow"
+            writer = self._open[bucket] = pa.ipc.new_stream(str(path), table.schema)
+        writer.write_table(table)
+
+
+def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[Row]:
+    """The rows of a bucket, writer after writer."""
+    for writer in range(writers):
+        path = folder / f"{name}-{bucket}-{writer}.arrow"
+        if path.exists():
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                for batch in stream:
+                    yield from rows_of_table(batch)
+
+
+def write_sorted(
+    path: Path, rows: Iterable[Row], key: Callable[[Row], bytes], buckets: int
+) -> None:
+    """A file that says first where each bucket's rows lie: `read_sorted` finds them at once."""
+    parts: list[list[Row]] = [[] for _ in range(buckets)]
+    for row in rows:
+        parts[bucket_of(key(row), buckets)].append(tuple(row))
+    with path.open("wb") as file:
+        file.write(bytes(8 * buckets))
+        places = []
+        for part in parts:
+            places.append(file.tell())
+            pickle.dump(part, file, pickle.HIGHEST_PROTOCOL)
+        file.seek(0)
+        file.write(b"".join(place.to_bytes(8, "big") for place in places))
+
+
+def read_sorted(paths: Iterable[Path], bucket: int) -> Iterator[Row]:
+    """The rows of a bucket, file after file. Only for files of this very run: they are pickles."""
+    for path in paths:
+        with path.open("rb") as file:
+            file.seek(8 * bucket)
+            file.seek(int.from_bytes(file.read(8), "big"))
+            yield from pickle.load(file)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Rows in their order, for `read_rows_of`."""
+    waiting = iter(rows)
+    with path.open("wb") as file:
+        while part := [tuple(row) for row in islice(waiting, PICKLED)]:
+            pickle.dump(part, file, pickle.HIGHEST_PROTOCOL)
+
+
+def read_rows_of(path: Path) -> Iterator[Row]:
+    """The rows, a few at a time in memory. Only for files of this very run."""
+    with path.open("rb") as file:
+        while file.peek(1):
+            yield from pickle.load(file)
