@@ -95,7 +95,7 @@ def test_a_days_gas_is_counted_for_each_advisor_and_all_together(
     one = start(gas_budget_per_account=0.0003)
     with nobody(tmp_path, one) as who, Node(one.place.chain.url) as node:
         before = node.balance(one.relayer.address)
-        answers = []
+        answers: list[Any] = []
         while not answers or (answers[-1].status_code == 201 and len(answers) < 20):
             answers.append(one.ask("POST", "/v1/sessions", opening(who)))
         cost = before - node.balance(one.relayer.address)
