@@ -26,8 +26,6 @@ from honorarium.chain import Contracts, Node, Relayable, Sender, calls
 from honorarium.chain.deploy import shown
 from honorarium.client import Client
 from honorarium.desk import Desk, Settings
-from honorarium.desk.watch import Watcher
-from honorarium.ledger.locks import Locks
 from honorarium.protocol import Key, Quote, Tariff
 from honorarium.protocol.documents import read_quote, read_terms, write_quote
 from honorarium.protocol.sign_in import SignIn, text_hash
@@ -145,13 +143,8 @@ def served(place: Place, folder: Path, relayer: Key, **changes: Any) -> Iterator
     async def main() -> None:
         one.loop = asyncio.get_running_loop()
         async with await Desk.connect(settings, relayer, state=folder / "state") as desk:
-            locks = Locks(desk.ledger)
-            watcher = Watcher(
-                desk.ledger, desk.contracts, locks, desk.clock, every=0.2, changed=lambda _: None
-            )
-            await watcher.look()
-            await watcher.start()
-            one.desk, one.app = desk, create_app(desk, watcher.look)
+            await desk.begin()
+            one.desk, one.app = desk, create_app(desk)
             one.front = one.app.state.front
             server = uvicorn.Server(uvicorn.Config(one.app, **server_settings(settings)))
             servers.append(server)
@@ -160,7 +153,6 @@ def served(place: Place, folder: Path, relayer: Key, **changes: Any) -> Iterator
                 await asyncio.sleep(0.01)
             ready.set()
             await serving
-            await watcher.stop()
 
     def run() -> None:
         try:

@@ -125,13 +125,14 @@ class Calls:
     """(class, method) of what was called from `files`."""
 
     files: frozenset[str]
+    pairs: dict[type, type] = field(default_factory=lambda: PAIRS)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     @contextmanager
     def noted(self) -> Iterator[None]:
         """While it runs, calls are noted."""
         before: list[tuple[type, str, Any]] = []
-        for cls in (*PAIRS, *PAIRS.values()):
+        for cls in (*self.pairs, *self.pairs.values()):
             own = methods(cls) & set(vars(cls))
             for name in own:
                 before.append((cls, name, vars(cls)[name]))

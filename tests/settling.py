@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
 
 from sqlalchemy import select, update
 
 from honorarium.chain import LocalChain, Manifest, Node, OpeningRow, Sender, Session, calls
-from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Hash, SessionId
 from honorarium.ledger import Ledger, sessions, settling
 from honorarium.ledger.schema import readings
 from honorarium.ledger.schema import sessions as table
@@ -117,8 +120,7 @@ class Town:
         with self.ledger.write() as connection:
             for terms in several:
                 session_id = self.id_of(terms)
-                voucher = Voucher(session_id, units, ZERO_HASH)
-                signed = SignedVoucher.sign(voucher, self.meter, self.domain)
+                signed = self.voucher(terms, units)
                 connection.execute(
                     update(readings)
                     .where(readings.c.session_id == session_id)
@@ -130,6 +132,10 @@ class Town:
                         taken_at=taken_at,
                     )
                 )
+
+    def voucher(self, terms: Terms, units: int) -> SignedVoucher:
+        voucher = Voucher(self.id_of(terms), units, ZERO_HASH)
+        return SignedVoucher.sign(voucher, self.meter, self.domain)
 
     def leave(self, terms: Terms) -> None:
         """The client asks to close."""
@@ -230,6 +236,9 @@ class Replica:
             env=environment,
         )
         self.said: list[str] = []
+        self._lines: Queue[str | None] = Queue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> Replica:
         return self
@@ -237,25 +246,49 @@ class Replica:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def hear(self, word: str) -> str:
+    def hear(self, word: str, seconds: float = 60) -> str:
         """Waits for a line with this word."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
+        deadline = time.monotonic() + seconds
+        while (line := self._next(deadline)) is not None:
             if word in line:
                 return line
-        raise AssertionError(f"it ended without {word!r}: {''.join(self.said)[-3000:]}")
+        raise AssertionError(f"it said nothing of {word!r}: {''.join(self.said)[-3000:]}")
+
+    def _next(self, deadline: float) -> str | None:
+        try:
+            line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            return None
+        if line is not None:
+            self.said.append(line)
+        return line
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
 
     def died(self, seconds: float = 60) -> bool:
         """Waits for its end; whether it was killed."""
-        assert self.process.stdout is not None
-        self.said += self.process.stdout.readlines()
-        return self.process.wait(seconds) == -9
+        deadline = time.monotonic() + seconds
+        while self._next(deadline) is not None:
+            pass
+        return self.process.wait(1) == -9
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It asks nothing meanwhile: Anvil may never answer what is asked while it goes back."""
+        time.sleep(0.3)
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """As the machine would: without a word."""
         self.process.kill()
         self.process.wait()
+        self._listener.join()
         for pipe in (self.process.stdout, self.process.stdin):
             if pipe is not None:
                 with suppress(BrokenPipeError):
@@ -263,10 +296,7 @@ class Replica:
 
     def end(self, seconds: float = 30) -> int:
         """Asks it to end in good order; its exit code."""
-        out, _ = self.process.communicate("end\n", timeout=seconds)
-        self.said.append(out)
-        return self.process.returncode
-
-
-def address_of_nobody() -> Address:
-    return Address(b"\x99" * 20)
+        assert self.process.stdin is not None
+        self.process.stdin.write("end\n")
+        self.process.stdin.flush()
+        return self.process.wait(seconds)

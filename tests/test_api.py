@@ -24,13 +24,14 @@ from api_stage import (
     signed,
 )
 from conftest import Place
-from honorarium.chain import Relayable, calls
+from honorarium.chain import Node, Relayable, Sender, calls
 from honorarium.chain.deploy import shown
 from honorarium.ids import ZERO_HASH, Hash
 from honorarium.protocol import Key, Quote, SignedVoucher, Voucher
 from honorarium.protocol.journal import genesis
 from honorarium.protocol.sign_in import SignIn
 from honorarium.units import UnixTime
+from lives import ACCEPTS_ALL, REFUSES_ALL
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,23 @@ def test_a_lost_answer_to_a_sign_in_is_given_again(desk: Served) -> None:
     assert again.headers["idempotent-replayed"] == "true"
     assert first.json() == again.json()
     assert desk.ask("GET", "/v1/sessions", token=again.json()["token"]).status_code == 200
+
+
+@pytest.mark.parametrize("code", [ACCEPTS_ALL, REFUSES_ALL], ids=["accepts", "refuses"])
+def test_a_contract_wallet_signs_in_if_it_says_so_itself(
+    desk: Served, who: People, code: bytes
+) -> None:
+    with Node(desk.place.chain.url) as node:
+        bank = Sender(node, desk.place.key("payer"))
+        creation = bytes((0x60, len(code))) + bytes.fromhex("80600b6000396000f3") + code
+        wallet = bank.transact(None, creation).contract
+    assert wallet is not None
+    message = desk.message(Key.generate(), account=wallet)
+    answer = desk.ask("POST", "/v1/sign-in", message)
+    if code == REFUSES_ALL:
+        assert (answer.status_code, slug(answer)) == (403, "sign-in-refused")
+    else:
+        assert answer.json()["account"] == shown(wallet)
 
 
 # ---------------------------------------------------------------------- advisors

@@ -95,7 +95,7 @@ def test_a_days_gas_is_counted_for_each_advisor_and_all_together(
     one = start(gas_budget_per_account=0.0003)
     with nobody(tmp_path, one) as who, Node(one.place.chain.url) as node:
         before = node.balance(one.relayer.address)
-        answers = []
+        answers: list[Any] = []
         while not answers or (answers[-1].status_code == 201 and len(answers) < 20):
             answers.append(one.ask("POST", "/v1/sessions", opening(who)))
         cost = before - node.balance(one.relayer.address)
@@ -189,13 +189,17 @@ def raw(one: Served, *parts: bytes, pause: float = 0.0, wait: float = 5.0) -> by
         return said
 
 
-HEAD = b"POST /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
+HEAD = (
+    b"POST /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    b"content-type: application/json\r\n"
+)
 
 
 def test_a_body_that_is_too_long_is_not_read(start: Start) -> None:
     one = start(body_bytes=1_024)
     said = raw(one, HEAD + b"content-length: 99999999\r\n\r\n{")
-    assert said.startswith(b"HTTP/1.1 413") and b"body-too-long" in said
+    assert said.startswith(b"HTTP/1.1 413")
+    assert b"body-too-long" in said
     chunk = b"400\r\n" + b"x" * 1_024 + b"\r\n"
     said = raw(one, HEAD + b"transfer-encoding: chunked\r\n\r\n", chunk, chunk)
     assert said.startswith(b"HTTP/1.1 413")
@@ -205,7 +209,8 @@ def test_the_slow_and_the_silent_are_hung_up_on(start: Start) -> None:
     one = start(body_seconds=0.3, head_seconds=0.5)
     began = time.monotonic()
     said = raw(one, HEAD + b"content-length: 9\r\n\r\n{")
-    assert said.startswith(b"HTTP/1.1 408") and b"body-too-slow" in said
+    assert said.startswith(b"HTTP/1.1 408")
+    assert b"body-too-slow" in said
     assert raw(one) == b""  # says nothing
     assert raw(one, b"GET / HT", b"TP/1.1\r\n", b"a: b\r\n", pause=0.2) == b""
     assert time.monotonic() - began < 4

@@ -60,7 +60,7 @@ class Listener(BaseHTTPRequestHandler):
     heard: ClassVar[list[tuple[dict[str, str], bytes]]]
     says: ClassVar[list[int]]
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's name
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.heard.append(({name.lower(): value for name, value in self.headers.items()}, body))
         status = self.says.pop(0) if self.says else 200

@@ -27,14 +27,20 @@ NAMES: dict[str, str] = {
         transactions verify write_keystore
     """,
     "client": """
-        AdvisorSilent AsyncClient Client Contact ForeignRecord FundsLow FundsSpent Held
-        Limit LogContradicts Meter NotMetered Notice OpenSession OtherReading
+        AdvisorSilent AsyncClient AsyncLiveMeter Client Contact ForeignRecord FundsLow
+        FundsSpent Held Limit LiveMeter LogContradicts Meter NotMetered Notice OpenSession
+        OtherAcknowledger OtherReading
         RateNotUsable Receipt Resumed SessionRevoked SessionUnknown Stopped Tick
         TimeMissing WrongDomain WrongMeterKey WrongToken ZoneUnknown
     """,
     "advisor": """
-        Advisor AsyncAdvisor ClientSilent Earned Equivocated Equivocation Exposure Left
-        NotFunded Paused Stop Stopped Superseded Unpaid VoucherBook WrongAdvisorKey
+        Advisor Agent AsyncAdvisor AsyncAgent ClientSilent Earned Equivocated Equivocation
+        Exposure Left NotFunded Offer Paused Policy Stop Stopped Superseded Unpaid
+        VoucherBook WrongAdvisorKey
+    """,
+    "remote": """
+        Api AsyncDesk Desk DeskNotNamed DeskRefused DeskUnreachable Earnings Enrolled
+        Facts NotADesk NotSentHere NotSettledYet OtherDesk OtherQuote SignedIn
     """,
     "protocol": """
         Acknowledgement Answer Answered Clock ClockWentBack CloseRequested Closing
@@ -109,7 +115,7 @@ def test_the_public_names_are_these_and_no_others(room: str) -> None:
     assert all(hasattr(module, name) for name in listed)
 
 
-@pytest.mark.parametrize("room", ["chain", "client", "advisor", "protocol", "errors"])
+@pytest.mark.parametrize("room", ["chain", "client", "advisor", "remote", "protocol", "errors"])
 def test_names_are_listed_once_in_order(room: str) -> None:
     listed: list[str] = importlib.import_module(f"honorarium.{room}").__all__
     assert len(set(listed)) == len(listed)

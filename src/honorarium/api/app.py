@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -50,12 +50,9 @@ _TAGS: Final = (
 )
 
 
-def create_app(desk: Desk, look: Callable[[], Awaitable[object]] | None = None) -> FastAPI:
-    """The API over a desk that has been started.
-
-    `look`: makes the desk look at the chain now, so that a request need not wait until it does.
-    """
-    front = Front(desk, look or desk.watcher.look)
+def create_app(desk: Desk) -> FastAPI:
+    """The API over a desk that has begun."""
+    front = Front(desk)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

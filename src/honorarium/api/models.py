@@ -357,6 +357,13 @@ class SentModel(Shown):
     receipt: dict[str, Any]
 
 
+class Wished(Shown):
+    """What the desk will settle as soon as it can, with others in one transaction."""
+
+    session: str
+    wished_at: int
+
+
 class Opened(Shown):
     """A session, and the transaction that opened it, if the desk sent it."""
 

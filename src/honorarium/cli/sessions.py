@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from honorarium.advisor import Advisor, Earned
-from honorarium.chain import Account, Contracts, Payment
+from honorarium.chain import Account, Contracts, Payment, Relayable, calls
 from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
@@ -38,6 +39,7 @@ from honorarium.protocol import SignedVoucher, Terms
 from honorarium.protocol.documents import read_voucher
 from honorarium.protocol.journal import head_of
 from honorarium.remote import Desk
+from honorarium.remote.routes import Handing, handing
 
 Pay = Annotated[
     Payment | None,
@@ -45,6 +47,10 @@ Pay = Annotated[
         help="From the wallet (by approval, permit or authorization), or from the balance "
         "(default: wallet; at a desk authorization)."
     ),
+]
+SignOnly = Annotated[
+    bool,
+    typer.Option("--sign", help="Only sign, and print what to POST to a desk; nothing is sent."),
 ]
 VoucherFile = Annotated[
     Path | None,
@@ -59,6 +65,7 @@ def open_session(
         typer.Option(metavar="AMOUNT", help="In whole tokens (default: what all units cost)."),
     ] = None,
     pay: Pay = None,
+    sign: SignOnly = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal nobody is asked.")
     ] = False,
@@ -87,6 +94,10 @@ def open_session(
             if not typer.confirm(f"Put {amount} into the escrow on these terms?"):
                 typer.echo("nothing was sent")
                 raise typer.Exit(2)
+        if sign:
+            way: Payment = pay or "authorization"
+            _show_signed(contracts, client.sign_opening(offer, amount, pay=way))
+            return
         with alone(contracts, client.address):
             session = client.open(offer, amount, pay=pay)
         show(
@@ -155,6 +166,7 @@ def settle(
 def close(
     session: SessionName,
     voucher: VoucherFile = None,
+    sign: SignOnly = False,
     rpc: Rpc = LOCAL_NODE,
     desk: DeskUrl = None,
     manifest: ManifestFile = None,
@@ -175,6 +187,11 @@ def close(
         reading = _voucher(contracts, terms, voucher) if voucher is not None else None
         if reading is None and isinstance(contracts, Desk):
             reading = contracts.voucher(terms, advisor.core.signer)
+        if sign:
+            row = advisor.sign_closing(terms, reading)
+            data = calls.close_for(row)
+            _show_signed(contracts, Relayable("close", contracts.escrow.contract, data))
+            return
         _show_earned(as_json, contracts, terms, advisor.close(terms, reading))
 
 
@@ -235,6 +252,13 @@ def finalize(
                 "transaction": receipt.tx_hash,
             },
         )
+
+
+def _show_signed(contracts: Contracts, signed: Relayable) -> None:
+    """The body of the request by which a desk takes it."""
+    where = handing(signed, contracts.escrow)
+    assert isinstance(where, Handing)
+    typer.echo(json.dumps(where.body))
 
 
 def _voucher(contracts: Contracts, terms: Terms, path: Path) -> SignedVoucher:

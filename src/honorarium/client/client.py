@@ -313,13 +313,14 @@ class AsyncClient(AsyncAccount):
         """Asks to close, and stops the meter: the chain counts no more time either.
 
         The moment (unix seconds) from which on anybody may finalize, and the rest of the deposit
-        comes back. Raises AlreadyClosing, SessionNotOpen.
+        comes back. Raises AlreadyClosing, SessionNotOpen; a desk to which it was said already says
+        the same again.
         """
         terms = terms_of(session)
         data, signing = calls.request_close(terms, self.address), self.sign_leaving
         receipt = await self._act(data, partial(signing, terms), idempotency_key)
         grace_ends = self._event(receipt, CloseRequested).grace_ends
-        if isinstance(session, OpenSession):
+        if isinstance(session, OpenSession) and not session.meter.has_left:
             session.meter.leave(UnixTime(grace_ends - terms.close_grace))
         return grace_ends
 

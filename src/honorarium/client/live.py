@@ -33,7 +33,6 @@ AGAIN: Final = 1.0
 """So many seconds at least lie between two attempts to reach the desk."""
 
 _RUNS: Final = (EntryKind.ANSWERED, EntryKind.RESUMED)
-_ENDED: Final = (EntryKind.LEFT, EntryKind.CLOSED)
 
 
 class OtherAcknowledger(InputError):
@@ -124,7 +123,7 @@ class AsyncLiveMeter:
             tick = await self.tick()
             each(tick)
             over = seconds is not None and time.monotonic() - began >= seconds
-            if over or self._ended or any(isinstance(one, Stopped) for one in tick.notices):
+            if over or self.meter.has_left or any(isinstance(one, Stopped) for one in tick.notices):
                 return tick
             await self._pause(every)
 
@@ -156,11 +155,6 @@ class AsyncLiveMeter:
 
     def _at(self, at: int | None) -> int | None:
         return int(time.time()) if at is None and self.meter.clock is None else at
-
-    @property
-    def _ended(self) -> bool:
-        entries = self.meter.journal.entries
-        return bool(entries) and entries[-1].kind in _ENDED
 
     # ------------------------------------------------------------------ the line
 
@@ -263,7 +257,7 @@ class AsyncLiveMeter:
     def _follow(self, at: int | None) -> None:
         """The meter does what the advisor noted last. It counts by its own clock all the same."""
         notes, self._notes = self._notes, []
-        if not notes or self._ended:
+        if not notes or self.meter.has_left:
             return
         if not any(entry.kind is EntryKind.ANSWERED for entry in self.meter.journal.entries):
             if EntryKind.ANSWERED not in notes:

@@ -225,6 +225,11 @@ class Meter:
         """Counts again. A silent advisor is waited for anew. Raises JournalRefused."""
         self.note(EntryKind.RESUMED, at)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether somebody asked to close, as far as this meter was told."""
+        return any(e.kind in (EntryKind.LEFT, EntryKind.CLOSED) for e in self.journal.entries)
+
     def leave(self, at: int | None = None) -> None:
         """Somebody asked to close: no more time counts. Raises JournalRefused.
 

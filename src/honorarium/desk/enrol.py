@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
 from honorarium.desk.sign_in import Message, NotAllowed, SignInRefused, SignIns
-from honorarium.errors import ContractError, FieldNotUsable, InputError
-from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address
+from honorarium.errors import InputError
+from honorarium.ids import Address
 from honorarium.ledger import accounts, advisors
 from honorarium.ledger.accounts import SignedIn
-from honorarium.protocol.refusal import refusal
-from honorarium.protocol.tariff import Tariff
-from honorarium.protocol.terms import LONGEST_QUOTE, Terms
-from honorarium.units import MAX_AMOUNT, BaseUnits, Bps, Seconds, UnixTime
+from honorarium.protocol.offer import Offer
 
 MOST_TARIFFS: Final = 100
-
-_SOMEBODY: Final = Address(b"\x01" * 20)
-_SOMEBODY_ELSE: Final = Address(b"\x02" * 20)
 
 
 class AdvisorNotKnown(InputError):
@@ -54,100 +47,6 @@ class TooManyTariffs(InputError):
     def __init__(self, most: int) -> None:
         self.most = most
         super().__init__(f"an advisor has {most} tariffs at most; remove one first")
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an advisor offers under one name. `holds`: so many seconds a quote of it holds."""
-
-    token: Address
-    tariff: Tariff
-    fee_bps: Bps
-    fee_recipient: Address
-    close_grace: Seconds
-    holds: Seconds
-
-    def terms(
-        self,
-        advisor: Address,
-        client: Address,
-        payer: Address,
-        meter_key: Address,
-        *,
-        now: int,
-        context: bytes,
-        salt: int,
-    ) -> Terms:
-        """The terms for one client."""
-        return Terms(
-            client=client,
-            payer=payer,
-            advisor=advisor,
-            meter_key=meter_key,
-            token=self.token,
-            tariff=self.tariff,
-            fee_bps=self.fee_bps,
-            fee_recipient=self.fee_recipient,
-            open_before=UnixTime(now + self.holds),
-            close_grace=self.close_grace,
-            context=ZERO_HASH if not context else type(ZERO_HASH)(context),
-            salt=salt,
-        )
-
-    def must_make_sense(self, advisor: Address, escrow: Address) -> None:
-        """Raises what the contract would refuse to open, whoever the client is."""
-        if not 1 <= self.holds <= LONGEST_QUOTE:
-            wanted = f"1 to {LONGEST_QUOTE} seconds"
-            raise FieldNotUsable("Offer", "holds", self.holds, wanted)
-        client, meter = (
-            (_SOMEBODY, _SOMEBODY_ELSE) if advisor != _SOMEBODY else (_SOMEBODY_ELSE,) * 2
-        )
-        terms = self.terms(advisor, client, client, meter, now=0, context=b"", salt=0)
-        terms.struct_hash()
-        found: ContractError | None = refusal(terms, MAX_AMOUNT, escrow, UnixTime(0))
-        if found is not None:
-            raise found
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it, with the names of the EIP-712 types."""
-        t = self.tariff
-        return {
-            "token": "0x" + self.token.hex(),
-            "tariff": {
-                "connectFee": str(t.connect_fee),
-                "unitPrice": str(t.unit_price),
-                "unitSeconds": t.unit_seconds,
-                "includedUnits": t.included_units,
-                "stepUnits": t.step_units,
-                "stepPrice": str(t.step_price),
-                "maxUnits": t.max_units,
-            },
-            "feeBps": self.fee_bps,
-            "feeRecipient": "0x" + self.fee_recipient.hex(),
-            "closeGrace": self.close_grace,
-            "holds": self.holds,
-        }
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Offer:
-        """What `document` gave."""
-        t = found["tariff"]
-        return cls(
-            token=_address(found["token"]),
-            tariff=Tariff(
-                connect_fee=BaseUnits(int(t["connectFee"])),
-                unit_price=BaseUnits(int(t["unitPrice"])),
-                unit_seconds=Seconds(t["unitSeconds"]),
-                included_units=t["includedUnits"],
-                step_units=t["stepUnits"],
-                step_price=BaseUnits(int(t["stepPrice"])),
-                max_units=t["maxUnits"],
-            ),
-            fee_bps=Bps(found["feeBps"]),
-            fee_recipient=_address(found["feeRecipient"]),
-            close_grace=Seconds(found["closeGrace"]),
-            holds=Seconds(found["holds"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +149,3 @@ def must_be(who: SignedIn, account: Address) -> None:
     """Raises NotAllowed unless it is the account itself that is signed in."""
     if who.account != account:
         raise NotAllowed(who.account, f"it concerns 0x{account.hex()}")
-
-
-def _address(text: str) -> Address:
-    return Address(bytes.fromhex(text[2:])) if text else ZERO_ADDRESS

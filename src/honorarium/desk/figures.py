@@ -42,8 +42,14 @@ class Figures:
         self.commits = Gauge(
             "honorarium_voucher_commits", "Transactions that they took", registry=own
         )
-        self.settlements = Counter(
-            "honorarium_settlements", "Sessions settled or closed", ("outcome",), registry=own
+        self.settlements = Gauge(
+            "honorarium_settlements",
+            "Settlements in the ledger, of all replicas",
+            ("outcome",),
+            registry=own,
+        )
+        self.behind = Gauge(
+            "honorarium_blocks_behind", "Blocks that the watcher has not read yet", registry=own
         )
         self.deliveries = Counter(
             "honorarium_deliveries", "Attempts to tell webhooks", ("outcome",), registry=own

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, func, select, text
+from sqlalchemy import Column, Connection, RowMapping, func, select, text
 
 from honorarium.chain import AsyncContracts, reason_of_async
 from honorarium.chain.node import from_hex
@@ -30,7 +30,7 @@ from honorarium.desk.relay import Relay
 from honorarium.desk.sign_in import NotAllowed, SignIns
 from honorarium.errors import ChainError, ContractError, HonorariumError, TransactionFailed
 from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
-from honorarium.ledger import blocks, listing, sessions
+from honorarium.ledger import blocks, listing, sessions, settling
 from honorarium.ledger.accounts import SignedIn
 from honorarium.ledger.schema import sessions as sessions_table
 from honorarium.money import Amount, Token
@@ -68,14 +68,11 @@ class Earning:
 
 
 class Front:
-    """One replica's front. Start it on the event loop that serves.
+    """One replica's front. Start it on the event loop that serves."""
 
-    `look`: makes the desk look at the chain now, when a receipt says that something changed.
-    """
-
-    def __init__(self, desk: Desk, look: Callable[[], Awaitable[object]] | None = None) -> None:
+    def __init__(self, desk: Desk) -> None:
         settings = desk.settings
-        self.desk, self._look = desk, look
+        self.desk = desk
         self.contracts: AsyncContracts = desk.contracts
         self.sender: AsyncSender = desk.sender
         self.aside = Aside(desk.ledger)
@@ -158,9 +155,8 @@ class Front:
         """
         until, pause = time.monotonic() + SHORTLY, 0.02
         while True:
-            if self._look is not None:
-                with suppress(ChainError):  # whoever follows the chain looks again anyway
-                    await self._look()
+            with suppress(ChainError):  # the watcher looks again anyway
+                await self.desk.watcher.look()
             known = await self.aside.read(blocks.known)
             if max(known, default=0) >= block or time.monotonic() > until:
                 return
@@ -240,16 +236,33 @@ class Front:
         self.figures.agents.set(self.agents.connected)
         with suppress(HonorariumError):
             await self.relay.balance()
+        self.figures.behind.set(self.desk.watcher.behind)
         with suppress(HonorariumError):
-            for status, count in await self.aside.read(_counts):
+            counts = await self.aside.read(_counts)
+            self.figures.replicas.set(counts.replicas)
+            for status, count in counts.sessions.items():
                 self.figures.sessions.labels(status).set(count)
+            for outcome, count in counts.settlements.items():
+                self.figures.settlements.labels(outcome).set(count)
         return self.figures.text()
 
 
-def _counts(connection: Connection) -> list[tuple[str, int]]:
-    table = sessions_table
-    query = select(table.c.status, func.count()).group_by(table.c.status)
-    return [(status, count) for status, count in connection.execute(query)]
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What the ledger of all replicas holds."""
+
+    sessions: dict[str, int]
+    settlements: dict[str, int]
+    replicas: int
+
+
+def _counts(connection: Connection) -> _Counts:
+    def by(column: Column[str]) -> dict[str, int]:
+        query = select(column, func.count()).group_by(column)
+        return {str(word): count for word, count in connection.execute(query)}
+
+    alive = connection.execute(select(func.count()).select_from(settling.replicas)).scalar_one()
+    return _Counts(by(sessions_table.c.status), by(settling.settlements.c.outcome), alive)
 
 
 def _earned(connection: Connection, advisor: Address) -> dict[Address, tuple[int, int]]:

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from honorarium.chain import AsyncContracts
+from honorarium.chain.signatures import signed
 from honorarium.desk.agents import Agents, TooManyAsks
 from honorarium.desk.aside import Aside
 from honorarium.desk.clock import ChainClock
-from honorarium.desk.enrol import Enrolment, Offer, must_be
-from honorarium.desk.signatures import signed
+from honorarium.desk.enrol import Enrolment, must_be
 from honorarium.errors import ChainError, InputError, QuoteExpired, WrongSignature
 from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
 from honorarium.ledger import listing, sessions
@@ -27,6 +27,7 @@ from honorarium.ledger.accounts import SignedIn
 from honorarium.ledger.events import record_event
 from honorarium.protocol.documents import DocumentUnreadable, read_quote, write_quote
 from honorarium.protocol.keys import Signature, recover
+from honorarium.protocol.offer import Offer
 from honorarium.protocol.refusal import refusal
 from honorarium.protocol.signed import Quote
 from honorarium.protocol.terms import Terms
@@ -104,7 +105,7 @@ class Quotes:
             wanted.payer,
             wanted.meter_key,
             now=now,
-            context=wanted.context or secrets.token_bytes(32),
+            context=wanted.context or Hash(secrets.token_bytes(32)),
             salt=secrets.randbits(96),
         )
         if (found := refusal(terms, MAX_AMOUNT, self.domain.contract, now)) is not None:
@@ -198,11 +199,9 @@ class Quotes:
 
 
 def _fits(terms: Terms, wanted: Wanted, offer: Offer) -> bool:
+    parties = (terms.client, terms.payer, terms.meter_key)
     return (
-        (terms.client, terms.payer, terms.meter_key)
-        == (wanted.client, wanted.payer, wanted.meter_key)
-        and (terms.token, terms.tariff, terms.fee_bps, terms.fee_recipient)
-        == (offer.token, offer.tariff, offer.fee_bps, offer.fee_recipient)
-        and terms.close_grace == offer.close_grace
+        parties == (wanted.client, wanted.payer, wanted.meter_key)
+        and offer.covers(terms)
         and wanted.context in (None, terms.context)
     )

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
     name: str = Field("Honorarium desk", max_length=80, description="What it calls itself.")
     confirmations: int = Field(
-        1, ge=0, description="So many blocks follow before what a block says is final."
+        1, ge=1, description="So many blocks, its own included, make final what a block says."
     )
     look_seconds: float = Field(
         1.0, gt=0, description="So often it looks for new blocks of the chain."

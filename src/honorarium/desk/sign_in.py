@@ -15,7 +15,7 @@ from siwe import SiweMessage
 from sqlalchemy import Connection
 
 from honorarium.chain import AsyncContracts
-from honorarium.desk.signatures import signed
+from honorarium.chain.signatures import signed
 from honorarium.errors import InputError
 from honorarium.ids import Address
 from honorarium.ledger import accounts

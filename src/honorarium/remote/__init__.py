@@ -11,6 +11,7 @@ from honorarium.remote.desk import (
     DeskNotNamed,
     NotADesk,
     NotSentHere,
+    NotSettledYet,
     OtherQuote,
 )
 from honorarium.remote.problems import DeskRefused, DeskUnreachable
@@ -28,6 +29,7 @@ __all__ = [
     "Facts",
     "NotADesk",
     "NotSentHere",
+    "NotSettledYet",
     "OtherDesk",
     "OtherQuote",
     "SignedIn",

@@ -8,7 +8,9 @@ signs, and the desk relays it. No key ever leaves its owner.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -22,12 +24,13 @@ from honorarium.chain import (
     Node,
     Relayable,
     Sender,
+    Status,
     TxReceipt,
     reason_of_async,
 )
 from honorarium.chain.deploy import shown
 from honorarium.chain.node import from_hex, to_hex
-from honorarium.chain.receipts import read_receipt
+from honorarium.chain.receipts import read_receipt, receipts_of
 from honorarium.chain.relay import Signing
 from honorarium.chain.signatures import signed as was_signed
 from honorarium.chain.wire import blocking, drive
@@ -36,6 +39,9 @@ from honorarium.errors import (
     ContractError,
     FateUnknown,
     InputError,
+    NodeError,
+    SessionNotOpen,
+    StaleVoucher,
     TransactionFailed,
     WrongSignature,
 )
@@ -43,6 +49,7 @@ from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol import Entry, Quote, SignedAcknowledgement, SignedVoucher, Signer, Terms
 from honorarium.protocol.book import Superseded
 from honorarium.protocol.documents import UNREADABLE, read_quote, write_quote
+from honorarium.protocol.events import SessionClosed, Settled
 from honorarium.protocol.records import (
     entry_record,
     read_bytes,
@@ -54,7 +61,7 @@ from honorarium.protocol.sign_in import SignIn, SignInUnreadable, enrolment_stat
 from honorarium.remote.api import Api, SignedIn, read_or_refuse
 from honorarium.remote.handed import Handed
 from honorarium.remote.problems import DeskRefused
-from honorarium.remote.routes import handing, session_path
+from honorarium.remote.routes import Wish, handing, session_path
 from honorarium.remote.values import Enrolled, Facts
 from honorarium.remote.web import AsyncioWeb, BlockingWeb, MakeWeb
 
@@ -97,6 +104,18 @@ class DeskNotNamed(InputError):
         super().__init__(
             f"0x{advisor.hex()} did not name the desk 0x{desk.hex()}, so its acknowledgements "
             f"prove nothing: {reason}; meter to the advisor directly, or have them enrol again"
+        )
+
+
+class NotSettledYet(ChainError):
+    """The desk has the voucher, and has not settled it within so many seconds."""
+
+    def __init__(self, session_id: bytes, fee: int, waited: float) -> None:
+        self.session_id, self.fee, self.waited = session_id, fee, waited
+        super().__init__(
+            f"the desk has a voucher of {fee} base units for 0x{session_id.hex()}, and did not "
+            f"settle it within {waited:.0f} seconds: it may cost more than it brings, or the chain "
+            "stands still; it goes on trying, so ask later, or close the session"
         )
 
 
@@ -375,12 +394,11 @@ class AsyncDesk(AsyncContracts):
     async def _send(self, signed: Relayable, signer: Signer) -> TxReceipt:
         """Hands it over and waits. Handed over again, it is the same transaction."""
         where = handing(signed, self.escrow)
-        who = signer if where.settles else None  # only the advisor may wish that
-        if where.settles:
-            await self._hand_in_again(where.path.removesuffix("settle"), where.settles)
+        if isinstance(where, Wish):
+            return await self._settled(where, signer)
         waited = 0.0
         while True:
-            status, found = await self.api.answer("POST", where.path, where.body, signer=who)
+            status, found = await self.api.answer("POST", where.path, where.body)
             sent = found.get("sent", found) if isinstance(found, dict) else None
             if not isinstance(sent, dict):
                 raise DeskRefused("AnswerUnreadable", status, "it does not say what was sent")
@@ -391,13 +409,35 @@ class AsyncDesk(AsyncContracts):
             await self.node.wire.sleep(1.0)
             waited += 1.0
 
-    async def _hand_in_again(self, session: str, voucher: SignedVoucher) -> None:
-        """What is to be settled the desk has to have; a better one does as well."""
+    async def _settled(self, wish: Wish, advisor: Signer) -> TxReceipt:
+        """The transaction in which the desk settled this voucher, or a better one.
+
+        Raises what the contract would raise.
+        """
+        terms, voucher = wish.terms, wish.voucher
+        session_id = terms.session_id(self.escrow)
+        held = await self.session(session_id)
+        fee = terms.tariff.fee(voucher.units, held.deposit)
+        if held.status not in (Status.OPEN, Status.CLOSING):
+            raise SessionNotOpen(session_id)
+        if fee <= held.earned:
+            raise StaleVoucher(held.earned, fee)
+        first = (await self.node.block()).number
         body = reading_record(voucher.units, voucher.journal, voucher.signature)
-        try:
-            await self.api.call("POST", f"{session}vouchers", body)
-        except Superseded:
-            return
+        with suppress(Superseded):  # a better one does as well
+            await self.api.call("POST", session_path(session_id, "vouchers"), body)
+        await self.api.call("POST", session_path(session_id, "settle"), signer=advisor)
+        until = time.monotonic() + MINED
+        while (await self.session(session_id)).earned < fee:
+            if time.monotonic() > until:
+                raise NotSettledYet(session_id, fee, MINED)
+            await self.node.wire.sleep(0.1)
+        for record in reversed(await self.history(session_id, first=first)):
+            if isinstance(record.event, Settled | SessionClosed):
+                (receipt,) = await receipts_of(self.node, [record.tx_hash])
+                if receipt is not None:
+                    return receipt
+        raise NodeError("eth_getLogs", 0, f"0x{session_id.hex()} is settled, and no log tells how")
 
     async def _succeeded(self, sent: dict[str, Any]) -> TxReceipt:
         receipt = _read(read_receipt, sent.get("receipt"))

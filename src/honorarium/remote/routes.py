@@ -18,11 +18,18 @@ from honorarium.protocol.keys import Signature
 
 @dataclass(frozen=True, slots=True)
 class Handing:
-    """What is posted, and where. `settles`: a voucher that the desk has to have first."""
+    """What is posted, and where."""
 
     path: str
     body: dict[str, Any] | None
-    settles: SignedVoucher | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A settlement: the desk settles many sessions in one transaction, whenever it does."""
+
+    terms: Terms
+    voucher: SignedVoucher
 
 
 def session_path(session_id: bytes, what: str = "") -> str:
@@ -30,12 +37,14 @@ def session_path(session_id: bytes, what: str = "") -> str:
     return f"/v1/sessions/{to_hex(session_id)}" + (f"/{what}" if what else "")
 
 
-def handing(signed: Relayable, escrow: Domain) -> Handing:
+def handing(signed: Relayable, escrow: Domain) -> Handing | Wish:
     """Where it goes. Raises NotRelayable for what no desk sends."""
     try:
         name, values = decode_call(signed.data)
     except ValueError as error:
         raise NotRelayable(signed.action, str(error)) from None
+    if name == "settle":
+        return Wish(Terms.unpack(list(values[0][0])), _voucher(values[0][1]))
     relayable = {"relayable": json.loads(signed.to_json())}
     if name in _PLAIN:
         return Handing(_PLAIN[name], relayable)
@@ -47,8 +56,6 @@ def handing(signed: Relayable, escrow: Domain) -> Handing:
         raise NotRelayable(signed.action, f"a desk does not send {name}")
     what, id_of = _OF_SESSION[name]
     path = session_path(id_of(values, escrow), what)
-    if name == "settle":
-        return Handing(path, None, _voucher(values[0][1]))
     return Handing(path, None if name == "finalize" else relayable)
 
 
@@ -85,7 +92,6 @@ _OF_SESSION: Final[dict[str, tuple[str, Callable[[Any, Domain], SessionId]]]] = 
     "revoke": ("revoke", _terms_first),
     "topUpWithAuthorization": ("top-up", _terms_first),
     "topUpFromBalance": ("top-up", _terms_first),
-    "settle": ("settle", _row_first),
     "closeFor": ("close", _row_first),
     "requestClose": ("leave", _terms_first),
     "finalize": ("finalize", _terms_first),

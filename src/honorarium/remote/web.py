@@ -165,6 +165,7 @@ class AsyncioSocket:
 
     def __init__(self, connection: AsyncioConnection) -> None:
         self._connection = connection
+        self._next: asyncio.Task[str] | None = None  # what comes next, whoever waits for it
 
     async def send(self, text: str) -> None:
         try:
@@ -173,14 +174,24 @@ class AsyncioSocket:
             raise _broken(error) from None
 
     async def receive(self, timeout: float | None = None) -> str | None:
-        try:
-            return str(await asyncio.wait_for(self._connection.recv(decode=True), timeout))
-        except TimeoutError:
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._receive())
+        await asyncio.wait({self._next}, timeout=timeout)
+        if not self._next.done():
             return None
+        found, self._next = self._next, None
+        try:
+            return found.result()
         except (ConnectionClosed, OSError) as error:
             raise _broken(error) from None
 
+    async def _receive(self) -> str:
+        return str(await self._connection.recv(decode=True))
+
     async def close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         await self._connection.close()
 
 

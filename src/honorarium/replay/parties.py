@@ -117,9 +117,11 @@ class Part:
 
     def voucher(self) -> SignedVoucher | None:
         """The meter's last reading; None if nothing was served."""
-        if not self.planned.units:
-            return None
-        voucher = Voucher(self.session_id, self.planned.units, self.journal().head)
+        return self.reading(self.planned.units) if self.planned.units else None
+
+    def reading(self, units: int) -> SignedVoucher:
+        """The meter's reading of so many units, with the whole journal."""
+        voucher = Voucher(self.session_id, units, self.journal().head)
         return SignedVoucher.sign(voucher, self.meter, self.stage.escrow)
 
     def closing(self) -> tuple[UnixTime, bytes]:

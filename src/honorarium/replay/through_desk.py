@@ -26,6 +26,7 @@ from honorarium.errors import (
     WrongChain,
 )
 from honorarium.ids import Address
+from honorarium.protocol import funded_units
 from honorarium.remote import Desk
 from honorarium.replay.parties import Part, cast
 from honorarium.replay.plan import PlannedSession, Step, StepKind
@@ -91,7 +92,9 @@ def _do(desk: Desk, ready: Ready, step: Step, planned: PlannedSession, part: Par
     to, data = transaction(ready.stage, part, step.kind)
     signed = Relayable(step.kind.name.lower(), to, data)
     try:
-        if step.kind is StepKind.CLOSE and (voucher := part.voucher()) is not None:
+        if step.kind is StepKind.CLOSE and planned.units:
+            funded = funded_units(part.terms.tariff, planned.deposit)
+            voucher = part.reading(min(planned.units, funded))  # where a meter stops
             desk.hand_in(part.terms, voucher, part.journal().entries, after=0)
         Account(desk, part.client).relay(signed)
     except SessionNotOpen:

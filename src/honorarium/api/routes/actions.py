@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from honorarium.api.deps import ASession, Doing, TheDoing, TheFront
-from honorarium.api.models import SentModel, Signed
+from honorarium.api.deps import ASession, Doing, TheAdvisor, TheDesk, TheDoing, TheFront
+from honorarium.api.models import SentModel, Signed, Wished
+from honorarium.chain.node import to_hex
 from honorarium.desk.front import Front
 from honorarium.desk.once import Answer
 from honorarium.desk.relay import Sent
+from honorarium.errors import SessionNotOpen
 from honorarium.ids import SessionId
+from honorarium.ledger import sessions, settling
 from honorarium.protocol.documents import read_quote
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["actions"])
@@ -105,3 +109,27 @@ async def post_finalize(front: TheFront, do: TheDoing, session_id: ASession) -> 
         return done(sent)
 
     return await do(prepare)
+
+
+@router.post("/settle", status_code=202, summary="Settle now", response_model=Wished)
+async def post_settle(
+    front: TheFront, desk: TheDesk, do: TheDoing, session_id: ASession, advisor: TheAdvisor
+) -> Response:
+    """The advisor wants what the best voucher proves. Where it brings something, it is on the chain
+    soon: the session's `settledUnits` tell.
+    """
+
+    async def prepare() -> Any:
+        row, now = await front.session(session_id), int(time.time())
+        if row["status"] not in (sessions.OPEN, sessions.CLOSING):
+            raise SessionNotOpen(session_id)
+
+        def commit(connection: Connection) -> Answer:
+            settling.wish(connection, session_id, now)
+            return Answer(202, {"session": to_hex(session_id), "wishedAt": now})
+
+        return commit
+
+    answer = await do(prepare)
+    desk.settler.wake()
+    return answer

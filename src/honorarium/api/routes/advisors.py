@@ -28,7 +28,7 @@ from honorarium.api.problems import problem_of
 from honorarium.api.views import quote_view
 from honorarium.chain.deploy import shown
 from honorarium.desk.agents import Line
-from honorarium.desk.enrol import Offer, must_be
+from honorarium.desk.enrol import must_be
 from honorarium.desk.front import Front
 from honorarium.desk.once import Answer
 from honorarium.desk.sign_in import NotSignedIn
@@ -36,6 +36,7 @@ from honorarium.errors import HonorariumError
 from honorarium.ids import Address
 from honorarium.ledger import advisors as table
 from honorarium.ledger import sessions
+from honorarium.protocol.offer import Offer
 
 router = APIRouter(prefix="/v1", tags=["advisors"])
 
