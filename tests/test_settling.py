@@ -66,7 +66,7 @@ def each_settled_once(town: Town, sessions: int) -> None:
 
 def test_killed_at_every_step_and_every_session_is_settled_once(town: Town) -> None:
     everything = []
-    for step in STEPS:
+    for step in STEPS if town.ledger.is_sqlite else STEPS[1::2]:  # each takes a process
         fresh = town.open(3)
         town.vouch(fresh, 2)
         everything += fresh
@@ -99,7 +99,8 @@ def test_two_replicas_share_the_work_and_one_takes_over_within_seconds(town: Tow
     assert len(replicas) <= 2
 
 
-def test_who_ends_in_good_order_leaves_the_rest_to_the_next(town: Town) -> None:
+def test_who_ends_in_good_order_leaves_the_rest_to_the_next(own_town: Town) -> None:
+    town = own_town
     some = town.open(2)
     town.vouch(some, 1)
     town.node.request("anvil_mine", ["0x4"])
