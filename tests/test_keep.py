@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import select
 
 from honorarium.desk import keep
@@ -137,6 +139,12 @@ def test_a_copy_that_is_cut_or_changed_is_refused_and_changes_nothing(tmp_path: 
             with pytest.raises(BackupRefused, match="nothing was changed"):
                 restore(cut, second)
         assert not any(everything(second).values())
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
 
 
 def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:
