@@ -204,6 +204,9 @@ async def time_is_metered_live_and_pauses_are_told_at_once(w: World) -> None:
         stood = session.meter.signed_units
         await done(line.run(seconds=1.2, every=0.1))
         assert session.meter.signed_units == stood
+        session.meter.read(int(time.time()))
+        await done(line.again())
+        assert session.meter.exposure == 0
         await done(line.resume())
         await done(w.agent.note(session, EntryKind.ANSWERED))
         await done(w.agent.note(session, EntryKind.PAUSED))

@@ -256,6 +256,8 @@ def _write(running: _Running) -> None:
 
 def _end(running: _Running, as_json: bool) -> None:
     _write(running)
+    if running.line is not None:
+        running.line.again()
     facts = _facts(running)
     if as_json:
         typer.echo(json.dumps({**facts, "ended": True, "voucher": str(running.out)}))

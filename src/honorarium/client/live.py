@@ -16,7 +16,7 @@ from honorarium.chain.wire import Silence, blocking, drive
 from honorarium.client.client import OpenSession
 from honorarium.client.meter import Meter
 from honorarium.client.notices import OtherReading, Stopped, Tick
-from honorarium.errors import InputError, JournalRefused
+from honorarium.errors import AlreadyClosing, InputError, JournalRefused, SessionNotOpen
 from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol.journal import Entry, EntryKind
 from honorarium.protocol.records import entry_record, reading_record
@@ -153,6 +153,11 @@ class AsyncLiveMeter:
         self.meter.count(interactions)
         return await self.tick(at)
 
+    async def again(self) -> None:
+        """Sends once more what the desk has not acknowledged, a `meter.read()` of one's own too."""
+        await self._reach()
+        await self._tell(self.meter.again())
+
     def _at(self, at: int | None) -> int | None:
         return int(time.time()) if at is None and self.meter.clock is None else at
 
@@ -228,7 +233,11 @@ class AsyncLiveMeter:
         if not isinstance(found, dict):
             raise DeskUnreachable(self.desk.api.url, "it says what is no JSON")
         if "problem" in found:
-            raise read_problem(found["problem"])
+            problem = read_problem(found["problem"])
+            # Who has left may still sign what was due until then; a desk takes it no more.
+            if self.meter.has_left and isinstance(problem, AlreadyClosing | SessionNotOpen):
+                return True
+            raise problem
         if "note" in found:
             self._noted(found)
             return False
@@ -317,6 +326,7 @@ class LiveMeter:
     resume = blocking(AsyncLiveMeter.resume)
     note = blocking(AsyncLiveMeter.note)
     count = blocking(AsyncLiveMeter.count)
+    again = blocking(AsyncLiveMeter.again)
 
 
 def frame_of(tick: Tick) -> dict[str, Any]:
