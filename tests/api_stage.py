@@ -143,7 +143,9 @@ def served(place: Place, folder: Path, relayer: Key, **changes: Any) -> Iterator
     async def main() -> None:
         one.loop = asyncio.get_running_loop()
         async with await Desk.connect(settings, relayer, state=folder / "state") as desk:
-            await desk.begin()
+            # A process settles for one desk at a time, and here nothing needs to be settled.
+            await desk.watcher.look()
+            await desk.watcher.start()
             one.desk, one.app = desk, create_app(desk)
             one.front = one.app.state.front
             server = uvicorn.Server(uvicorn.Config(one.app, **server_settings(settings)))
@@ -153,6 +155,7 @@ def served(place: Place, folder: Path, relayer: Key, **changes: Any) -> Iterator
                 await asyncio.sleep(0.01)
             ready.set()
             await serving
+            await desk.watcher.stop()
 
     def run() -> None:
         try:

@@ -189,10 +189,7 @@ def raw(one: Served, *parts: bytes, pause: float = 0.0, wait: float = 5.0) -> by
         return said
 
 
-HEAD = (
-    b"POST /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-    b"content-type: application/json\r\n"
-)
+HEAD = b"POST /v1/quotes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
 def test_a_body_that_is_too_long_is_not_read(start: Start) -> None:
@@ -208,7 +205,7 @@ def test_a_body_that_is_too_long_is_not_read(start: Start) -> None:
 def test_the_slow_and_the_silent_are_hung_up_on(start: Start) -> None:
     one = start(body_seconds=0.3, head_seconds=0.5)
     began = time.monotonic()
-    said = raw(one, HEAD + b"content-length: 9\r\n\r\n{")
+    said = raw(one, HEAD + b"content-length: 99\r\n\r\n{")  # and is not kept for the rest
     assert said.startswith(b"HTTP/1.1 408")
     assert b"body-too-slow" in said
     assert raw(one) == b""  # says nothing

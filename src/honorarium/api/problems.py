@@ -281,6 +281,8 @@ def answer(error: HonorariumError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="honorarium"'
     if isinstance(error, MethodNotAllowed) and error.allowed:
         headers["Allow"] = error.allowed
+    if isinstance(error, BodyTooLong | BodyTooSlow):
+        headers["Connection"] = "close"  # nobody waits for the rest
     wait = getattr(error, "wait", None)
     if isinstance(wait, int):
         headers["Retry-After"] = str(max(1, wait))

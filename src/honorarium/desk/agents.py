@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from honorarium.desk.aside import Aside
@@ -34,6 +35,8 @@ LINES: Final = 20
 """So many agents one advisor may have at once."""
 
 LONGEST_SIGNATURE: Final = 8_192
+
+_log = structlog.get_logger("honorarium.agents")
 
 
 class TooManyAsks(InputError):
@@ -175,8 +178,12 @@ class Agents:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL)
             self._wake.clear()
-            with suppress(HonorariumError):  # the ledger may be away for a moment
+            try:
                 await self._pass_on()
+            except HonorariumError as error:  # the ledger may be away for a moment
+                _log.warning("agents wait", reason=str(error))
+            except Exception as error:  # whatever it is, the next one may be passed on
+                _log.error("agents wait", exc_info=error)
 
     async def _pass_on(self) -> None:
         now = int(time.time())

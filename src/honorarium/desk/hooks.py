@@ -177,6 +177,8 @@ class Deliverer:
                 told = await self.look()
             except HonorariumError as error:  # the ledger may be away for a moment
                 _log.warning("webhooks wait", reason=str(error))
+            except Exception as error:  # whatever it is, the others are told all the same
+                _log.error("webhooks wait", exc_info=error)
             if not told:
                 await asyncio.sleep(LOOK)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from honorarium.ids import Address
 from honorarium.ledger.schema import Counter, metadata
@@ -65,14 +67,14 @@ def find(connection: Connection, address: Address) -> RowMapping | None:
 
 def put(connection: Connection, address: Address, now: int, values: Mapping[str, Any]) -> None:
     """Enrols an advisor, or changes what is known of them."""
+    if connection.dialect.name == "postgresql":
+        # One after the other, so that a cursor never passes a position that is still to come.
+        connection.execute(select(func.pg_advisory_xact_lock(_POSITIONS)))
     changed = connection.execute(
         update(advisors).where(advisors.c.address == address).values(changed_at=now, **values)
     )
     if changed.rowcount:
         return
-    if connection.dialect.name == "postgresql":
-        # One after the other, so that a cursor never passes a position that is still to come.
-        connection.execute(select(func.pg_advisory_xact_lock(_POSITIONS)))
     last = connection.execute(select(func.coalesce(func.max(advisors.c.position), 0))).scalar_one()
     connection.execute(
         insert(advisors).values(
@@ -98,12 +100,9 @@ def tariff_rows(connection: Connection, addresses: Sequence[bytes]) -> Sequence[
 
 
 def put_tariff(connection: Connection, advisor: Address, name: str, text: str, now: int) -> None:
-    """Sets a tariff. Sessions and quotes keep what they agreed on."""
-    where = (tariffs.c.advisor == advisor, tariffs.c.name == name)
-    changed = connection.execute(
-        update(tariffs).where(*where).values(document=text, changed_at=now)
-    )
-    if not changed.rowcount:
+    """Sets a tariff of an advisor who enrolled. Sessions and quotes keep what they agreed on."""
+    drop_tariff(connection, advisor, name)
+    with suppress(IntegrityError), connection.begin_nested():  # somebody else set it just now
         connection.execute(
             insert(tariffs).values(advisor=advisor, name=name, document=text, changed_at=now)
         )

@@ -128,6 +128,8 @@ def record_event(
         or_(webhooks.c.kinds == "", webhooks.c.kinds.contains(f",{kind},", autoescape=True)),
         or_(*concerned),
     )
+    # None of them is removed before this is written (SQLite's writers are alone anyway).
+    query = query.with_for_update(read=True, key_share=True)
     rows = [
         {
             "webhook": webhook,
