@@ -40,6 +40,7 @@ from honorarium.ledger import LedgerUnusable
 from honorarium.ledger.answers import IdempotencyKeyBusy, IdempotencyKeyTaken
 from honorarium.ledger.sessions import SessionNotKnown
 from honorarium.money import Amount
+from honorarium.protocol.book import Equivocation, NotFunded, Superseded
 
 TYPE: Final = "urn:honorarium:problem:"
 MEDIA: Final = "application/problem+json"
@@ -136,6 +137,9 @@ STATUS: Final[dict[type[HonorariumError], int]] = {
     IdempotencyKeyReused: 409,
     IdempotencyKeyTaken: 409,
     IdempotencyKeyBusy: 409,
+    Superseded: 409,
+    Equivocation: 409,
+    NotFunded: 402,
     AdvisorDeclined: 409,
     NotWorthTheGas: 422,
     errors.TransactionFailed: 409,
