@@ -24,7 +24,9 @@ def _shown(page: Path) -> list[str]:
     lines = [line.removeprefix("$ ") for block in whole for line in block.splitlines()]
     outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     lines += re.findall(r"`(?:[A-Z_]+=\S+ )*(honorarium [^`]+)`", outside)
-    return [line for line in lines if re.match(r"honorarium [a-z]", line)]
+    # Behind a pipe another program takes what the command prints.
+    commands = [re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line).split(" | ")[0] for line in lines]
+    return [line for line in commands if re.match(r"honorarium [a-z]", line)]
 
 
 def _command(words: list[str]) -> tuple[Any, list[str]]:

@@ -153,6 +153,7 @@ async def a_session_is_metered_to_its_end(w: World) -> None:
     quote = await w.quote()
     session = await done(w.client.open(quote))
     assert session.meter.acknowledged_by == (await done(w.desk.facts())).acknowledger
+    assert await done(w.desk.acknowledger(quote.terms)) == session.meter.acknowledged_by
     line = w.live(session)
     async with line if w.form is ASYNC else _blocking(line):
         await done(w.agent.note(session, EntryKind.ANSWERED))
@@ -385,7 +386,7 @@ def test_through_a_desk(
 @pytest.mark.parametrize("asynchronous", PAIRS, ids=lambda cls: cls.__name__)
 def test_the_blocking_class_has_exactly_the_methods_of_its_async_class(asynchronous: type) -> None:
     blocking = PAIRS[asynchronous]
-    assert methods(blocking) - {"deploy"} == methods(asynchronous) - {"use_outbox"}
+    assert methods(blocking) - {"deploy"} == methods(asynchronous)
 
 
 def test_every_public_method_was_called_above_in_both_forms() -> None:

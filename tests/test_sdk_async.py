@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Place
 from honorarium.advisor import Advisor, AsyncAdvisor, Earned
-from honorarium.chain import Account, AsyncAccount, Contracts, Node, Status, calls
+from honorarium.chain import Account, AsyncAccount, Contracts, Node, Outbox, Status, calls
 from honorarium.chain.receipts import TxReceipt
 from honorarium.chain.signing import content_of
 from honorarium.errors import (
@@ -40,6 +40,7 @@ from honorarium.protocol import (
     Answered,
     CloseRequested,
     Deposited,
+    Key,
     Rated,
     RowSkipped,
     SessionClosed,
@@ -256,6 +257,10 @@ async def tips_ratings_and_answers(w: World) -> None:
     tally = calls.Tally(count=2, sum=7)
     assert await done(w.advisor.rating()) == tally
     assert await done(w.contracts.rating(w.advisor.address)) == tally
+    assert await done(w.contracts.acknowledger(coin.terms)) is None  # the advisor does it
+    elsewhere, somebody = Outbox(), Key.generate().address
+    w.contracts.use_outbox(somebody, elsewhere)
+    assert w.contracts.outbox(somebody) is elsewhere
 
 
 async def balances_are_filled_and_paid_out(w: World) -> None:

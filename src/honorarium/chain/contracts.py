@@ -338,6 +338,10 @@ class Contracts:
         """The durable outbox of an account on this chain. Raises OutboxUnusable."""
         return self.core.outbox(account)
 
+    def use_outbox(self, account: Address, outbox: Outbox) -> None:
+        """From now on the account sends by this outbox, which lies elsewhere."""
+        self.core.use_outbox(account, outbox)
+
     def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:  # noqa: B008
         """Sends transactions for the account of `signer`, by its durable outbox."""
         return Sender(self.node, signer, outbox=self.core.outbox(signer.address), fees=fees)
