@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 
+import settings_page
 from honorarium.desk import keep
 from honorarium.ids import ZERO_ADDRESS, SessionId
 from honorarium.ledger import Ledger, LedgerTooNew, LedgerUnusable, sessions
@@ -207,3 +208,8 @@ def test_a_client_is_forgotten_once_their_money_is_settled(ledger: Ledger) -> No
         assert client.hex() not in repr(kept)
     with replica(ledger) as intake, pytest.raises(sessions.SessionNotKnown):
         one(lambda: intake.read(session_id))
+
+
+def test_the_settings_on_the_page_are_those_of_the_desk() -> None:
+    text = settings_page.PAGE.read_text(encoding="utf-8")
+    assert settings_page.page(text) == text, "run scripts/settings_page.py"

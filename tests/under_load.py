@@ -31,6 +31,7 @@ from settling import DEPOSIT, PRICE, Town
 SETTINGS = {
     "look_seconds": 0.2,
     "settle_idle": 1,
+    "settle_seconds": 0.5,
     "settle_floor": 1,
     "requests_per_minute": 10_000_000,
     "log_level": "warning",

@@ -69,6 +69,7 @@ class Desk:
             self.clock,
             policy=policy_of(settings, contracts.test_token),
             confirmations=settings.confirmations,
+            scan=settings.settle_seconds,
             changed=self.readings.changed,
         )
         self.watcher = Watcher(

@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     look_seconds: float = Field(
         1.0, gt=0, description="So often it looks for new blocks of the chain."
     )
+    settle_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="So often it looks for what is worth settling; leaving counts at once.",
+    )
     settle_idle: int = Field(
         300, ge=1, description="A session is settled so many seconds after its last voucher."
     )
