@@ -5,16 +5,15 @@ same call, without a node and without gas.
 """
 
 from honorarium.remote.api import Api, OtherDesk, SignedIn
-from honorarium.remote.desk import (
-    AsyncDesk,
-    Desk,
+from honorarium.remote.desk import AsyncDesk, Desk
+from honorarium.remote.problems import DeskRefused, DeskUnreachable
+from honorarium.remote.refusals import (
     DeskNotNamed,
     NotADesk,
     NotSentHere,
     NotSettledYet,
     OtherQuote,
 )
-from honorarium.remote.problems import DeskRefused, DeskUnreachable
 from honorarium.remote.values import Earnings, Enrolled, Facts
 
 __all__ = [
