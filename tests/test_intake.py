@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from honorarium.errors import (
 )
 from honorarium.ids import Hash, SessionId
 from honorarium.ledger import Ledger, LedgerUnusable, sessions
+from honorarium.ledger.events import events
 from honorarium.ledger.schema import readings, records
 from honorarium.ledger.sessions import SessionNotKnown
 from honorarium.protocol import Entry, EntryKind, Key, SignedAcknowledgement, SignedVoucher, Voucher
@@ -305,3 +307,27 @@ def test_whoever_follows_a_session_is_woken(ledger: Ledger) -> None:
         assert asyncio.run(play(intake, followed)) == [True, False, True]
     finally:
         intake.stop()
+
+
+def test_whoever_wants_to_know_is_told_at_80_and_100_percent_once_and_after_a_top_up(
+    ledger: Ledger,
+) -> None:
+    session_id = opened(ledger, deposit=1000)
+
+    def told() -> list[tuple[str, int]]:
+        with ledger.read() as connection:
+            found = connection.execute(select(events.c.kind, events.c.body).order_by(events.c.id))
+            return [(kind, json.loads(body)["percent"]) for kind, body in found]
+
+    with replica(ledger) as intake:
+        for units in (1, 7, 8, 9):
+            entries = [ANSWERED] if units == 1 else []
+            one(partial(intake.take, session_id, voucher(session_id, units, ANSWERED), entries))
+        assert told() == [("session.warning", 80)]
+    with replica(ledger) as intake:
+        one(lambda: intake.take(session_id, voucher(session_id, 10, ANSWERED)))
+        assert told() == [("session.warning", 80), ("session.warning", 100)]
+        with ledger.write() as connection:
+            sessions.tell(connection, session_id, {"deposit": 1200})
+        one(lambda: intake.take(session_id, voucher(session_id, 11, ANSWERED)))
+        assert told()[2:] == [("session.warning", 80)]

@@ -26,6 +26,8 @@ class DeskBook(Book):
     happened since.
     """
 
+    _warned: tuple[int, int] = (0, 0)  # percent, of so many funded units
+
     def __init__(self, row: Mapping[str, Any], told: Iterable[Record], clock: Clock) -> None:
         quote, domain = read_quote(row["document"])
         super().__init__(quote.terms, domain, row["deposit"], row["opened_at"] or 0, clock=clock)
@@ -83,6 +85,34 @@ class DeskBook(Book):
         super()._took(voucher, journal, known)
         if len(journal) > known:  # the reading itself has a row of its own
             self.fresh.append(voucher_record(voucher, journal[known:]))
+        percent, funded = warning_of(self.units, self.funded_units), self.funded_units
+        if percent is not None and self._warned != (percent, funded):
+            self._keep({"warned": percent, "funded": funded})
+
+    def _apply(self, record: Record) -> None:
+        if "warned" in record:
+            self._warned = (record["warned"], record["funded"])
+        else:
+            super()._apply(record)
+
+    def news(self) -> list[tuple[str, dict[str, Any]]]:
+        """What others are told of what is fresh: the kind of event, and what it says."""
+        told: list[tuple[str, dict[str, Any]]] = []
+        for record in self.fresh:
+            if "warned" in record:
+                percent, funded = record["warned"], record["funded"]
+                body = {"percent": percent, "units": self.units, "fundedUnits": funded}
+                told.append(("session.warning", body))
+            elif "equivocation" in record:
+                told.append(("session.equivocated", {"units": self.units}))
+        return told
+
+
+def warning_of(used: int, funded: int) -> int | None:
+    """80 or 100, once so many percent of the funded units are used up."""
+    if not funded or 5 * used < 4 * funded:
+        return None
+    return 100 if used >= funded else 80
 
 
 def read_books(

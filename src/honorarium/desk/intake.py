@@ -25,6 +25,7 @@ from honorarium.desk.readings import Reading, Readings, reading_of
 from honorarium.errors import ChainError, InputError, SessionNotOpen
 from honorarium.ids import SessionId
 from honorarium.ledger import Ledger, sessions
+from honorarium.ledger.events import record_event
 from honorarium.ledger.sessions import QUOTED, REVOKED, SessionNotKnown
 from honorarium.protocol.journal import Entry, EntryKind
 from honorarium.protocol.keys import Key
@@ -270,6 +271,10 @@ class Intake:
         if changes:
             with self._ledger.write() as connection:
                 stale = sessions.save(connection, changes)
+                for book in changed:
+                    if book.session_id not in stale:
+                        for kind, body in book.news():
+                            record_event(connection, kind, book.session_id, body)
                 stale |= self._moved_on(connection, looked)
             self.commits += 1
         elif looked:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from honorarium.desk.books import DeskBook
+from honorarium.desk.books import DeskBook, warning_of
 from honorarium.errors.base import slug_of
 from honorarium.ids import ZERO_HASH, Hash, SessionId
 from honorarium.protocol.journal import Entry
@@ -63,17 +63,11 @@ def reading_of(book: DeskBook, now: UnixTime) -> Reading:
         exposure=shown.units,
         at_stake=shown.amount,
         stop=slug_of(type(shown.stop).__name__) if shown.stop else None,
-        warning=_warning(used, funded),
+        warning=warning_of(used, funded),
         journal=book.best.journal if book.best else ZERO_HASH,
         told=book.told,
         noted=book.noted,
     )
-
-
-def _warning(used: int, funded: int) -> int | None:
-    if not funded or 5 * used < 4 * funded:
-        return None
-    return 100 if used >= funded else 80
 
 
 class Readings:
