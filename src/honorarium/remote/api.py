@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from honorarium.chain.wire import Silence, Wire
 from honorarium.errors import InputError, RateLimited
 from honorarium.ids import Address
+from honorarium.protocol.documents import UNREADABLE
 from honorarium.protocol.sign_in import SignIn
 from honorarium.protocol.signer import Signer, sign_text
 from honorarium.remote.problems import DeskRefused, DeskUnreachable, problem_of
 from honorarium.remote.web import MakeWeb, Reply, Socket
 from honorarium.units import UnixTime
+
+T = TypeVar("T")
 
 TIMEOUT: Final = 60.0
 """So many seconds an answer is waited for; the desk waits for blocks meanwhile."""
@@ -195,6 +199,14 @@ class Api:
 
     def _unreadable(self, what: str) -> DeskUnreachable:
         return DeskUnreachable(self.url, f"its answer is no {what}")
+
+
+def read(reader: Callable[[Any], T], found: Any) -> T:
+    """Raises DeskRefused for an answer that cannot be read."""
+    try:
+        return reader(found)
+    except UNREADABLE as error:
+        raise DeskRefused("AnswerUnreadable", 200, f"it is not understood ({error!r})") from None
 
 
 def read_or_refuse(found: Any, *names: str) -> list[Any]:

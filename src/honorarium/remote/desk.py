@@ -48,7 +48,7 @@ from honorarium.errors import (
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol import Entry, Quote, SignedAcknowledgement, SignedVoucher, Signer, Terms
 from honorarium.protocol.book import Superseded
-from honorarium.protocol.documents import UNREADABLE, read_quote, write_quote
+from honorarium.protocol.documents import read_quote, write_quote
 from honorarium.protocol.events import SessionClosed, Settled
 from honorarium.protocol.records import (
     entry_record,
@@ -58,7 +58,7 @@ from honorarium.protocol.records import (
     reading_record,
 )
 from honorarium.protocol.sign_in import SignIn, SignInUnreadable, enrolment_statement, text_hash
-from honorarium.remote.api import Api, SignedIn, read_or_refuse
+from honorarium.remote.api import Api, SignedIn, read, read_or_refuse
 from honorarium.remote.handed import Handed
 from honorarium.remote.problems import DeskRefused
 from honorarium.remote.refusals import (
@@ -163,14 +163,14 @@ class AsyncDesk(AsyncContracts):
         while True:
             page = await self.api.call("GET", f"/v1/advisors?limit=200{query}{cursor}")
             items, more = read_or_refuse(page, "items", "next")
-            found += [_read(Enrolled.of, each) for each in items]
+            found += [read(Enrolled.of, each) for each in items]
             if more is None:
                 return found
             cursor = f"&cursor={more}"
 
     async def advisor(self, address: Address) -> Enrolled:
         """One of them. Raises DeskRefused (AdvisorNotKnown)."""
-        return _read(Enrolled.of, await self.api.call("GET", f"/v1/advisors/{shown(address)}"))
+        return read(Enrolled.of, await self.api.call("GET", f"/v1/advisors/{shown(address)}"))
 
     async def acknowledger(self, terms: Terms) -> Address | None:
         """The desk's own key, which the advisor named to acknowledge vouchers for them.
@@ -395,7 +395,7 @@ class AsyncDesk(AsyncContracts):
         raise NodeError("eth_getLogs", 0, f"0x{session_id.hex()} is settled, and no log tells how")
 
     async def _succeeded(self, sent: dict[str, Any]) -> TxReceipt:
-        receipt = _read(read_receipt, sent.get("receipt"))
+        receipt = read(read_receipt, sent.get("receipt"))
         if receipt.ok:
             return receipt
         try:
@@ -484,20 +484,12 @@ async def _facts(api: Api) -> Facts:
 def read_acknowledgement(found: Any) -> SignedAcknowledgement:
     """A desk's countersignature in JSON. Raises DeskRefused if it is none."""
     units, journal, signature = read_or_refuse(found, "units", "journal", "signature")
-    return _read(
+    return read(
         lambda _: SignedAcknowledgement(
             int(units), Hash(read_bytes(journal, 32)), read_signature(signature)
         ),
         found,
     )
-
-
-def _read(reader: Callable[[Any], T], found: Any) -> T:
-    """Raises DeskRefused for an answer that cannot be read."""
-    try:
-        return reader(found)
-    except UNREADABLE as error:
-        raise DeskRefused("AnswerUnreadable", 200, f"it is not understood ({error!r})") from None
 
 
 def _chain_at(url: str) -> str:
