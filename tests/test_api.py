@@ -24,6 +24,7 @@ from api_stage import (
     signed,
 )
 from conftest import Place
+from honorarium.audit.evidence import Bundle, Standing, verify
 from honorarium.chain import Node, Relayable, Sender, calls
 from honorarium.chain.deploy import shown
 from honorarium.ids import ZERO_HASH, Hash
@@ -357,6 +358,15 @@ def test_a_session_lives_through_the_api(desk: Served, who: People) -> None:
         str(PRICE),
         str(PRICE),
     )
+    evidence = path_of(who, quote, "evidence")
+    assert desk.ask("GET", evidence).status_code == 401
+    stranger = desk.sign_in(Key.generate())
+    assert desk.ask("GET", evidence, token=stranger).status_code == 403
+    bundle = Bundle.from_text(desk.ask("GET", evidence, token=mine).text)
+    examined = verify(bundle, [bundle.blocks[-1].hash])
+    assert examined.ok, examined.of(Standing.OFF)
+    assert examined.session is not None
+
     out = who.advisor.sign_withdrawal()
     paid = desk.ask("POST", "/v1/withdrawals", {"relayable": relayable(out)})
     assert paid.status_code == 200, paid.text

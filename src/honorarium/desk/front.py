@@ -144,8 +144,10 @@ class Front:
         """What is known of a session's meter, as the ledger has it. Raises SessionNotKnown."""
 
         def read(connection: Connection) -> DeskBook:
-            sessions.get(connection, session_id)
-            return read_books(connection, [session_id], self.desk.clock)[session_id]
+            found = read_books(connection, [session_id], self.desk.clock).get(session_id)
+            if found is None:  # never heard of, or forgotten
+                raise sessions.SessionNotKnown(session_id)
+            return found
 
         return await self.aside.read(read)
 

@@ -21,6 +21,7 @@ from honorarium.api.models import JournalPage, Opened, Opening, SessionModel, Se
 from honorarium.api.pages import APage
 from honorarium.api.problems import RequestNotUsable
 from honorarium.api.views import session_view
+from honorarium.audit.evidence import Given, evidence_of_async
 from honorarium.desk.enrol import must_be
 from honorarium.desk.once import Answer
 from honorarium.desk.relay import Sent
@@ -125,3 +126,24 @@ async def get_journal(
         "signed": len(book.journal),
         "head": "0x" + head.hex(),
     }
+
+
+@router.get(
+    "/{session_id}/evidence",
+    summary="Get the evidence",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}, "description": "docs/evidence.md"}},
+)
+async def get_evidence(front: TheFront, party: AParty, session_id: ASession) -> Response:
+    """One file that anybody verifies offline, with `honorarium verify`: terms, receipts and the
+    session's state with their proofs to block headers, the best voucher, the journal.
+    """
+    book = await front.book(session_id)
+    both = book.equivocation
+    given = Given(
+        vouchers=(book.best,) if book.best else (),
+        equivocation=(both.known, both.given) if both else (),
+        journals=(book.told,) if book.told else (),
+    )
+    bundle = await evidence_of_async(front.contracts, session_id, given)
+    return Response(bundle.to_text(), media_type="application/json")
