@@ -132,7 +132,12 @@ async def get_journal(
     "/{session_id}/evidence",
     summary="Get the evidence",
     response_class=Response,
-    responses={200: {"content": {"application/json": {}}, "description": "docs/evidence.md"}},
+    responses={
+        200: {
+            "content": {"application/json": {"schema": {"type": "object"}}},
+            "description": "As src/honorarium/audit/evidence/evidence.schema.json says.",
+        }
+    },
 )
 async def get_evidence(front: TheFront, party: AParty, session_id: ASession) -> Response:
     """One file that anybody verifies offline, with `honorarium verify`: terms, receipts and the
