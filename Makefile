@@ -30,6 +30,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
+SESSIONS ?= 30000
 
 .PHONY: help setup demo test check unit bench gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
 
@@ -86,6 +87,7 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 
 bench: setup  ## how fast the Python is, as ratios to limits measured in the same run, into benchmarks/results
 	@$(BIN)/python benchmarks/verify.py
+	@$(BIN)/python benchmarks/audit.py --sessions $(SESSIONS) $(if $(CALLS),--calls $(CALLS))
 
 gas: setup  ## measure what the contracts cost, into benchmarks/gas.json and docs/gas.md
 	@$(BIN)/python benchmarks/gas.py
