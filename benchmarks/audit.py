@@ -6,7 +6,7 @@ with nothing around it, on all cores too, before and after. Collecting is measur
 `eth_getLogs` to the same node, their answers read as JSON and thrown away.
 
     make bench                     30,000 sessions
-    make bench SESSIONS=1000000    the whole size: half an hour on two cores; the export stays in build
+    make bench SESSIONS=1000000    the whole size: half an hour on two cores
 """
 
 from __future__ import annotations
