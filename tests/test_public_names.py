@@ -36,6 +36,12 @@ NAMES: dict[str, str] = {
         Advisor AsyncAdvisor ClientSilent Earned Equivocated Equivocation Exposure Left
         NotFunded Paused Stop Stopped Superseded Unpaid VoucherBook WrongAdvisorKey
     """,
+    "statement": """
+        BalanceDiffers Entries Entry FILES FontUnusable GlyphsMissing Kind Paid Period
+        PeriodNotUsable Quarter RateMissing Rates RatesUnreadable Row Statement
+        StatementNotWritten Sums as_beancount as_json as_pdf entries_csv quarters_csv
+        read_entries state write
+    """,
     "protocol": """
         Acknowledgement Answer Answered Clock ClockWentBack CloseRequested Closing
         DepositNotUsable Deposited Domain EIP712DomainChanged ESCROW_EVENTS Entry
