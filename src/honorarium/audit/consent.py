@@ -39,6 +39,7 @@ from honorarium.audit.signed import (
     Signed,
     authorized_payment,
     digest_under,
+    hashed,
     typed_digest,
 )
 from honorarium.chain import Status
@@ -70,7 +71,34 @@ _Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
 
 @lru_cache(maxsize=8192)
 def _id_of(terms: Terms, domain: Domain) -> SessionId:
-    return terms.session_id(domain)
+    """As `Terms.session_id`, of terms that were read out of words and so fit their fields."""
+    t = terms.tariff
+    tariff = hashed(
+        "Tariff",
+        t.connect_fee,
+        t.unit_price,
+        t.unit_seconds,
+        t.included_units,
+        t.step_units,
+        t.step_price,
+        t.max_units,
+    )
+    return SessionId(
+        typed_digest(
+            domain,
+            "Terms",
+            *(each.rjust(32, b"\0") for each in (terms.client, terms.payer, terms.advisor)),
+            terms.meter_key.rjust(32, b"\0"),
+            terms.token.rjust(32, b"\0"),
+            tariff,
+            terms.fee_bps,
+            terms.fee_recipient.rjust(32, b"\0"),
+            terms.open_before,
+            terms.close_grace,
+            terms.context,
+            terms.salt,
+        )
+    )
 
 
 class Consent:

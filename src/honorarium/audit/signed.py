@@ -74,14 +74,18 @@ def typed_digest(domain: Domain, name: str, *values: int | bytes) -> Hash:
     As `Message.digest`, but values are taken as the calldata has them: one that is too wide for its
     field gives a digest that nobody signed, where a message would be refused.
     """
-    words = [v if type(v) is bytes else v.to_bytes(32, "big") for v in values]  # type: ignore[union-attr]
-    struct = keccak(TYPEHASH[name] + b"".join(words))
-    return Hash(keccak(b"\x19\x01" + domain.separator + struct))
+    return Hash(keccak(b"\x19\x01" + domain.separator + hashed(name, *values)))
 
 
-def digest_under(separator: bytes, hashed: bytes) -> Hash:
-    """EIP-712: what is signed for a struct of hash `hashed` in the domain of this separator."""
-    return Hash(keccak(b"\x19\x01" + separator + hashed))
+def hashed(name: str, *values: int | bytes) -> bytes:
+    """EIP-712 hashStruct of numbers and 32-byte words, as they are."""
+    words = [v if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values]
+    return keccak(TYPEHASH[name] + b"".join(words))
+
+
+def digest_under(separator: bytes, struct: bytes) -> Hash:
+    """EIP-712: what is signed for a struct of this hash in the domain of this separator."""
+    return Hash(keccak(b"\x19\x01" + separator + struct))
 
 
 def authorized_payment(
