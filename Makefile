@@ -30,6 +30,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 DEMO := build/demo
 SAMPLE ?= examples/calls.csv
 TARIFFS ?= examples/tariffs.toml
+SESSIONS ?= 30000
 
 .PHONY: kills help setup demo test check unit bench gas peers forge-test brownie-test brownie-env build format lock clean coverage mutate differential slither prove fuzz docs
 
@@ -88,6 +89,7 @@ bench: setup  ## how fast the Python is, as ratios to limits measured in the sam
 	@$(BIN)/python benchmarks/verify.py
 	@PYTHONPATH=tests $(BIN)/python benchmarks/ticks.py
 	@PYTHONPATH=tests $(BIN)/python benchmarks/settle.py
+	@$(BIN)/python benchmarks/audit.py --sessions $(SESSIONS) $(if $(CALLS),--calls $(CALLS))
 
 kills: setup  ## kill -9 of a desk under load, 100 times: nothing may be lost or double
 	@$(BIN)/python scripts/kills.py

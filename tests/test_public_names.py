@@ -42,6 +42,12 @@ NAMES: dict[str, str] = {
         Api AsyncDesk Desk DeskNotNamed DeskRefused DeskUnreachable Earnings Enrolled
         Facts NotADesk NotSentHere NotSettledYet OtherDesk OtherQuote SignedIn
     """,
+    "statement": """
+        BalanceDiffers Entries Entry FILES FontUnusable GlyphsMissing Kind Paid Period
+        PeriodNotUsable Quarter RateMissing Rates RatesUnreadable Row Statement
+        StatementNotWritten Sums as_beancount as_json as_pdf entries_csv quarters_csv
+        read_entries state write
+    """,
     "protocol": """
         Acknowledgement Answer Answered Clock ClockWentBack CloseRequested Closing
         DepositNotUsable Deposited Domain EIP712DomainChanged ESCROW_EVENTS Entry

@@ -31,7 +31,10 @@ _TREE = re.compile(r"^```\{tree\} (\S+)\n```$", re.MULTILINE)
 
 PACKAGES = tuple(
     f"honorarium.{name}"
-    for name in ("errors", "units", "money", "protocol", "chain", "advisor", "client")
+    for name in (
+        *("errors", "units", "money", "protocol", "chain", "advisor", "client"),
+        "statement",
+    )
 )
 """What the reference documents, lower packages first."""
 

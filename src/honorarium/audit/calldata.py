@@ -123,6 +123,8 @@ def _terms(packed: bytes, canonical: bool) -> Terms:
 class Words:
     """Arguments from `base` on: words, and the dynamic parts that they point to."""
 
+    __slots__ = ("base", "data")
+
     def __init__(self, data: bytes, base: int) -> None:
         self.data, self.base = data, base
 
@@ -134,7 +136,11 @@ class Words:
         return found
 
     def number(self, index: int) -> int:
-        return int.from_bytes(self.word(index), "big")
+        at = self.base + 32 * index
+        found = self.data[at : at + 32]
+        if len(found) != 32:
+            raise Unreadable(f"calldata ends within the word at {at}")
+        return int.from_bytes(found, "big")
 
     def at(self, index: int) -> Words:
         """The dynamic part that word `index` points to."""
@@ -144,8 +150,8 @@ class Words:
         return Words(self.data, self.base + offset)
 
     def bytes(self, index: int) -> bytes:
-        part = self.at(index)
-        length, start = part.number(0), part.base + 32
+        start = self.base + self.number(index) + 32
+        length = int.from_bytes(self.data[start - 32 : start], "big")
         if start + length > len(self.data):
             raise Unreadable(f"{length} bytes are beyond the calldata")
         return self.data[start : start + length]

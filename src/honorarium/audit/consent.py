@@ -34,7 +34,14 @@ from honorarium.audit.calldata import (
 from honorarium.audit.check import finding_at
 from honorarium.audit.consent_payments import PaymentConsent
 from honorarium.audit.facts import Entry, Finding, Place, Transaction, Unproven
-from honorarium.audit.signed import Judged, Signed, authorized_payment, digest_under
+from honorarium.audit.signed import (
+    Judged,
+    Signed,
+    authorized_payment,
+    digest_under,
+    hashed,
+    typed_digest,
+)
 from honorarium.chain import Status
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.events import (
@@ -52,21 +59,10 @@ from honorarium.protocol.events import (
     ToppedUp,
     Withdrawn,
 )
-from honorarium.protocol.messages import (
-    Answer,
-    Closing,
-    Leaving,
-    Opening,
-    Rating,
-    Revocation,
-    TopUp,
-    Voucher,
-    opening_nonce,
-    top_up_nonce,
-)
+from honorarium.protocol.messages import Opening, opening_nonce, top_up_nonce
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
-from honorarium.units import BaseUnits, UnixTime
+from honorarium.units import BaseUnits
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
@@ -75,7 +71,34 @@ _Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
 
 @lru_cache(maxsize=8192)
 def _id_of(terms: Terms, domain: Domain) -> SessionId:
-    return terms.session_id(domain)
+    """As `Terms.session_id`, of terms that were read out of words and so fit their fields."""
+    t = terms.tariff
+    tariff = hashed(
+        "Tariff",
+        t.connect_fee,
+        t.unit_price,
+        t.unit_seconds,
+        t.included_units,
+        t.step_units,
+        t.step_price,
+        t.max_units,
+    )
+    return SessionId(
+        typed_digest(
+            domain,
+            "Terms",
+            *(each.rjust(32, b"\0") for each in (terms.client, terms.payer, terms.advisor)),
+            terms.meter_key.rjust(32, b"\0"),
+            terms.token.rjust(32, b"\0"),
+            tariff,
+            terms.fee_bps,
+            terms.fee_recipient.rjust(32, b"\0"),
+            terms.open_before,
+            terms.close_grace,
+            terms.context,
+            terms.salt,
+        )
+    )
 
 
 class Consent:
@@ -220,8 +243,9 @@ class Consent:
                     )
                     signed.must("payer", payer, digest, paid.signature)
                 case bytes() as signature:
-                    message = TopUp(event.session_id, BaseUnits(row.deposit))
-                    signed.must("payer", payer, message.digest(self._domain), signature)
+                    words = event.session_id, row.deposit
+                    digest = typed_digest(self._domain, "TopUp", *words)
+                    signed.must("payer", payer, digest, signature)
             return signed.judged
 
         yield from self._asked(entry, "ESC-11", event.session_id, TopUpRow, judge)
@@ -272,7 +296,8 @@ class Consent:
             found = f"{event.units}, 0x{event.journal.hex()}"
             return [finding_at(entry, "ESC-3", event.session_id, expected, found)]
         signed = Signed(entry, "ESC-3", event.session_id, None)
-        digest = Voucher(event.session_id, row.units, row.journal).digest(self._domain)
+        words = event.session_id, row.units, row.journal
+        digest = typed_digest(self._domain, "Voucher", *words)
         signed.must_by_key("meter", row.terms.meter_key, digest, row.signature)
         return signed.judged
 
@@ -294,10 +319,9 @@ class Consent:
             if session.status is not Status.CLOSING or entry.time < ends:
                 signed.found("finalized only after the grace period", f"finalized at {entry.time}")
             return signed.judged
-        closing = Closing(event.session_id, row.units, row.journal, UnixTime(row.deadline))
-        signed.must(
-            "advisor", row.terms.advisor, closing.digest(self._domain), row.advisor_signature
-        )
+        words = event.session_id, row.units, row.journal, row.deadline
+        digest = typed_digest(self._domain, "Closing", *words)
+        signed.must("advisor", row.terms.advisor, digest, row.advisor_signature)
         if row.advisor_signature and entry.time > row.deadline:
             signed.found(f"the advisor's signature used by {row.deadline}", entry.time)
         return signed.judged
@@ -307,15 +331,13 @@ class Consent:
         assert isinstance(event, CloseRequested)
         if session is None or session.status is not Status.OPEN:
             return
-        message = Leaving(event.session_id)
-        yield from self._by(entry, "ESC-7", event.session_id, event.by, message, revoke=False)
+        yield from self._by(entry, "ESC-7", event.session_id, event.by, revoke=False)
 
     def _revoked(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
         event = entry.event
         assert isinstance(event, Revoked)
         if session is None:
-            message = Revocation(event.session_id)
-            yield from self._by(entry, "ESC-12", event.session_id, event.by, message, revoke=True)
+            yield from self._by(entry, "ESC-12", event.session_id, event.by, revoke=True)
 
     def _by(
         self,
@@ -323,17 +345,19 @@ class Consent:
         rule: str,
         session_id: SessionId,
         by: Address,
-        message: Leaving | Revocation,
         *,
         revoke: bool,
     ) -> Iterator[Judged]:
+        name = "Revocation" if revoke else "Leaving"
+
         def judge(row: Row, sent: Transaction) -> list[Judged]:
             assert isinstance(row, ByRow)
             signed = Signed(entry, rule, session_id, sent.sender)
             other = row.terms.advisor if revoke else row.terms.client
             if by not in (other, row.terms.payer) or row.by != by:
                 signed.found(f"a party of the terms, named in the call: 0x{row.by.hex()}", _hex(by))
-            signed.must("party", by, message.digest(self._domain), row.signature)
+            digest = typed_digest(self._domain, name, session_id)
+            signed.must("party", by, digest, row.signature)
             return signed.judged
 
         yield from self._asked(entry, rule, session_id, ByRow, judge)
@@ -352,8 +376,9 @@ class Consent:
             if (row.score, row.comment_hash) != (event.score, event.comment_hash):
                 expected = f"the score that was given, {row.score}, with its comment"
                 signed.found(expected, event.score)
-            rating = Rating(event.session_id, row.score, row.comment_hash)
-            signed.must("client", row.terms.client, rating.digest(self._domain), row.signature)
+            words = event.session_id, row.score, row.comment_hash
+            digest = typed_digest(self._domain, "Rating", *words)
+            signed.must("client", row.terms.client, digest, row.signature)
             return signed.judged
 
         yield from self._asked(entry, "ESC-10", event.session_id, RateRow, judge)
@@ -371,8 +396,9 @@ class Consent:
                 signed.found(
                     f"the answer that was given, {_hex(row.answer_hash)}", _hex(event.answer_hash)
                 )
-            answer = Answer(event.session_id, row.answer_hash)
-            signed.must("advisor", row.terms.advisor, answer.digest(self._domain), row.signature)
+            words = event.session_id, row.answer_hash
+            digest = typed_digest(self._domain, "Answer", *words)
+            signed.must("advisor", row.terms.advisor, digest, row.signature)
             return signed.judged
 
         yield from self._asked(entry, "ESC-10", event.session_id, AnswerRow, judge)

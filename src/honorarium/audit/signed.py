@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from eth_hash.auto import keccak
 
 from honorarium.audit.calldata import Authorized
 from honorarium.audit.check import finding_at
 from honorarium.audit.facts import Doubt, Entry, Finding
-from honorarium.errors import BadSignature, FieldNotUsable
+from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import Signature, recover
-from honorarium.protocol.messages import ReceiveWithAuthorization
-from honorarium.units import BaseUnits, UnixTime
+from honorarium.protocol.typed_data import TYPEHASH, Domain
 
 Judged = Finding | Doubt
+_RECEIVE: Final = TYPEHASH["ReceiveWithAuthorization"]
 
 
 class Signed:
@@ -66,21 +68,36 @@ def _refused(party: Address, digest: Hash, signature: bytes) -> str | None:
     return None if signer == party else f"a signature by 0x{signer.hex()}"
 
 
-def digest_under(separator: bytes, hashed: bytes) -> Hash:
-    """EIP-712: what is signed for a struct of hash `hashed` in the domain of this separator."""
-    return Hash(keccak(b"\x19\x01" + separator + hashed))
+def typed_digest(domain: Domain, name: str, *values: int | bytes) -> Hash:
+    """EIP-712: what is signed for a message of this type, numbers and hashes in their order.
+
+    As `Message.digest`, but values are taken as the calldata has them: one that is too wide for its
+    field gives a digest that nobody signed, where a message would be refused.
+    """
+    return Hash(keccak(b"\x19\x01" + domain.separator + hashed(name, *values)))
+
+
+def hashed(name: str, *values: int | bytes) -> bytes:
+    """EIP-712 hashStruct of numbers and 32-byte words, as they are."""
+    words = [v if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values]
+    return keccak(TYPEHASH[name] + b"".join(words))
+
+
+def digest_under(separator: bytes, struct: bytes) -> Hash:
+    """EIP-712: what is signed for a struct of this hash in the domain of this separator."""
+    return Hash(keccak(b"\x19\x01" + separator + struct))
 
 
 def authorized_payment(
     separator: bytes, to: Address, payer: Address, value: int, nonce: Hash, paid: Authorized
 ) -> Hash:
-    """The EIP-3009 digest of a payment to `to`, under the token's own domain; nobody's for an
-    amount that no token can move.
-    """
-    message = ReceiveWithAuthorization(
-        payer, to, BaseUnits(value), UnixTime(paid.valid_after), UnixTime(paid.valid_before), nonce
-    )
-    try:
-        return digest_under(separator, message.struct_hash())
-    except FieldNotUsable:
-        return Hash(bytes(32))
+    """The EIP-3009 digest of a payment to `to`, under the token's own domain."""
+    words = [
+        payer.rjust(32, b"\0"),
+        to.rjust(32, b"\0"),
+        value.to_bytes(32, "big", signed=value < 0),
+        paid.valid_after.to_bytes(32, "big"),
+        paid.valid_before.to_bytes(32, "big"),
+        nonce,
+    ]
+    return digest_under(separator, keccak(_RECEIVE + b"".join(words)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, Final
 
 from honorarium.errors import FieldNotUsable
@@ -17,6 +18,8 @@ LONGEST_GRACE: Final = Seconds(7 * 86_400)
 LONGEST_QUOTE: Final = Seconds(30 * 86_400)
 
 PACKED_WORDS: Final = 7
+_PACKED: Final = Struct(">20s10sH 20s10s2s 20s10s2s 20sIII 20sI5s3s 20s12s 32s")
+"""The fields of the seven words, in their order (PackedTerms in Terms.sol)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +122,55 @@ class Terms:
         """
         if len(words) != PACKED_WORDS or any(len(w) != 32 for w in words):
             raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
-        client, payer, advisor, meter, token, share, context = map(bytes, words)
+        (
+            client,
+            connect_fee,
+            fee_bps,
+            payer,
+            unit_price,
+            beside_payer,
+            advisor,
+            step_price,
+            beside_advisor,
+            meter,
+            unit_seconds,
+            included_units,
+            step_units,
+            token,
+            max_units,
+            open_before,
+            close_grace,
+            recipient,
+            salt,
+            context,
+        ) = _PACKED.unpack(b"".join(words))
         if canonical:
-            for name, packed in (("payer", payer), ("advisor", advisor)):
-                if packed[30:] != b"\0\0":
+            for name, rest in (("payer", beside_payer), ("advisor", beside_advisor)):
+                if rest != b"\0\0":
                     raise ValueError(f"the last 16 bits beside the {name} are not zero")
-            if payer[:20] == client[:20] != ZERO_ADDRESS:
+            if payer == client != ZERO_ADDRESS:
                 raise ValueError("a payer who is the client is written as zero")
         return cls(
-            client=Address(client[:20]),
-            payer=Address(client[:20] if payer[:20] == ZERO_ADDRESS else payer[:20]),
-            advisor=Address(advisor[:20]),
-            meter_key=Address(meter[:20]),
-            token=Address(token[:20]),
+            client=client,
+            payer=client if payer == ZERO_ADDRESS else payer,
+            advisor=advisor,
+            meter_key=meter,
+            token=token,
             tariff=Tariff(
-                connect_fee=BaseUnits(_int(client[20:30])),
-                unit_price=BaseUnits(_int(payer[20:30])),
-                unit_seconds=Seconds(_int(meter[20:24])),
-                included_units=_int(meter[24:28]),
-                step_units=_int(meter[28:32]),
-                step_price=BaseUnits(_int(advisor[20:30])),
-                max_units=_int(token[20:24]),
+                connect_fee=BaseUnits(_int(connect_fee)),
+                unit_price=BaseUnits(_int(unit_price)),
+                unit_seconds=unit_seconds,
+                included_units=included_units,
+                step_units=step_units,
+                step_price=BaseUnits(_int(step_price)),
+                max_units=max_units,
             ),
-            fee_bps=Bps(_int(client[30:32])),
-            fee_recipient=Address(share[:20]),
-            open_before=UnixTime(_int(token[24:29])),
-            close_grace=Seconds(_int(token[29:32])),
-            context=Hash(context),
-            salt=_int(share[20:32]),
+            fee_bps=fee_bps,
+            fee_recipient=recipient,
+            open_before=UnixTime(_int(open_before)),
+            close_grace=Seconds(_int(close_grace)),
+            context=context,
+            salt=_int(salt),
         )
 
     def message(self) -> dict[str, Any]:
