@@ -245,7 +245,7 @@ class AsyncDesk(AsyncContracts):
         return quote
 
     async def tell_opened(self, quote: Quote, tx_hash: Hash) -> None:
-        """Tells the desk of a session that was opened without it, and waits until it has seen it."""
+        """Tells the desk of a session opened without it, and waits until the desk has seen it."""
         document = json.loads(write_quote(quote, self.escrow))
         body = {"quote": document, "transaction": to_hex(tx_hash)}
         until = time.monotonic() + MINED
