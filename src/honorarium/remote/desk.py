@@ -245,10 +245,14 @@ class AsyncDesk(AsyncContracts):
         return quote
 
     async def tell_opened(self, quote: Quote, tx_hash: Hash) -> None:
-        """Tells the desk of a session that was opened without it, by this transaction."""
+        """Tells the desk of a session opened without it, and waits until the desk has seen it."""
         document = json.loads(write_quote(quote, self.escrow))
         body = {"quote": document, "transaction": to_hex(tx_hash)}
-        await self.api.call("POST", "/v1/sessions", body)
+        until = time.monotonic() + MINED
+        while (await self.api.answer("POST", "/v1/sessions", body))[0] == 202:
+            if time.monotonic() > until:
+                raise FateUnknown(tx_hash)
+            await self.node.wire.sleep(0.5)
 
     # ------------------------------------------------------------------ vouchers
 
@@ -351,7 +355,7 @@ class AsyncDesk(AsyncContracts):
         where = handing(signed, self.escrow)
         if isinstance(where, Wish):
             return await self._settled(where, signer)
-        waited = 0.0
+        until = time.monotonic() + MINED
         while True:
             status, found = await self.api.answer("POST", where.path, where.body)
             sent = found.get("sent", found) if isinstance(found, dict) else None
@@ -359,10 +363,9 @@ class AsyncDesk(AsyncContracts):
                 raise DeskRefused("AnswerUnreadable", status, "it does not say what was sent")
             if status != 202:
                 return await self._succeeded(sent)
-            if waited > MINED:
+            if time.monotonic() > until:
                 raise FateUnknown(from_hex(str(sent.get("transaction"))))
-            await self.node.wire.sleep(1.0)
-            waited += 1.0
+            await self.node.wire.sleep(0.5)
 
     async def _settled(self, wish: Wish, advisor: Signer) -> TxReceipt:
         """The transaction in which the desk settled this voucher, or a better one.
