@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from honorarium.desk import Intake, Readings, TooMuchJournal
 from honorarium.desk.clock import ChainClock
+from honorarium.desk.elsewhere import Elsewhere
 from honorarium.errors import (
     AlreadyClosing,
     JournalRefused,
@@ -27,6 +28,7 @@ from honorarium.ledger import Ledger, LedgerUnusable, sessions
 from honorarium.ledger.events import events
 from honorarium.ledger.schema import readings, records
 from honorarium.ledger.sessions import SessionNotKnown
+from honorarium.ledger.settling import replicas
 from honorarium.protocol import Entry, EntryKind, Key, SignedAcknowledgement, SignedVoucher, Voucher
 from honorarium.protocol.book import Equivocation, NotFunded, Superseded
 from honorarium.protocol.journal import Journal
@@ -331,3 +333,27 @@ def test_whoever_wants_to_know_is_told_at_80_and_100_percent_once_and_after_a_to
             sessions.tell(connection, session_id, {"deposit": 1200})
         one(lambda: intake.take(session_id, voucher(session_id, 11, ANSWERED)))
         assert told()[2:] == [("session.warning", 80)]
+
+
+def test_a_note_at_one_replica_wakes_who_follows_at_another(ledger: Ledger) -> None:
+    session_id = opened(ledger)
+
+    async def play(there: Intake) -> None:
+        here = Readings()
+        elsewhere = Elsewhere(ledger, here, every=0.05)
+        elsewhere.start()
+        with here.follow(session_id, vouchers=False) as changed:
+            await asyncio.wait_for(changed.wait(), 5)  # at first sight
+            changed.clear()
+            await there.note(session_id, K.ANSWERED, BEGAN)
+            await asyncio.wait_for(changed.wait(), 5)
+            changed.clear()
+            await asyncio.sleep(0.2)
+            assert not changed.is_set()
+        await elsewhere.stop()
+
+    with ledger.write() as connection:
+        for name in ("one", "another"):
+            connection.execute(replicas.insert().values(name=name, started_at=0))
+    with replica(ledger) as there:
+        asyncio.run(play(there))

@@ -13,6 +13,7 @@ from honorarium.chain import AsyncContracts
 from honorarium.chain.node import from_hex
 from honorarium.chain.send import AsyncSender
 from honorarium.desk.clock import ChainClock
+from honorarium.desk.elsewhere import Elsewhere
 from honorarium.desk.intake import Intake
 from honorarium.desk.policy import Policy
 from honorarium.desk.readings import Readings
@@ -82,6 +83,7 @@ class Desk:
             changed=self.readings.changed,
             urgent=self.settler.wake,
         )
+        self.elsewhere = Elsewhere(ledger, self.readings)
         self._begun = False
 
     @classmethod
@@ -117,6 +119,7 @@ class Desk:
     async def __aenter__(self) -> Self:
         await self.clock.refresh(self.contracts.node)
         self.intake.start()
+        self.elsewhere.start()
         return self
 
     async def begin(self) -> None:
@@ -135,6 +138,7 @@ class Desk:
         if self._begun:
             await self.settler.stop()
             await self.watcher.stop()
+        await self.elsewhere.stop()
         self.intake.stop()
         await asyncio.to_thread(self.locks.close)
         await self.contracts.close()
