@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.ledger import sessions
-from honorarium.ledger.sessions import Change
+from honorarium.ledger.sessions import CLOSED, Change
 from honorarium.protocol.book import Book, Record, voucher_record
 from honorarium.protocol.documents import read_quote
 from honorarium.protocol.journal import Entry
@@ -23,9 +23,10 @@ class DeskBook(Book):
     """The book of one session, in the memory of one replica.
 
     `seq` is the ledger's count of changes when it was read or written last, `fresh` what has
-    happened since.
+    happened since. `weight` is how much of its records the ledger keeps: one for each entry.
     """
 
+    weight = 0
     _warned: tuple[int, int] = (0, 0)  # percent, of so many funded units
 
     def __init__(self, row: Mapping[str, Any], told: Iterable[Record], clock: Clock) -> None:
@@ -41,7 +42,12 @@ class DeskBook(Book):
             best = SignedVoucher(
                 row["units"], Hash(row["journal"]), Signature.from_bytes(row["signature"])
             )
-            self._advance(best, self.journal)
+            if self.status == CLOSED and best.journal != self._heads[-1]:
+                self.best = best  # its journal was forgotten (see `keep`); its head remains
+            else:
+                self._advance(best, self.journal)
+        if self.status == CLOSED and not self.closed:
+            self._apply({"ended": row["closed_at"] or 0, "closed": True})
         self.fresh: list[Record] = []
         self._saved = self.best
         self._acknowledged: Verifier | None = None
@@ -84,12 +90,14 @@ class DeskBook(Book):
     def _took(self, voucher: SignedVoucher, journal: tuple[Entry, ...], known: int) -> None:
         super()._took(voucher, journal, known)
         if len(journal) > known:  # the reading itself has a row of its own
+            self.weight += len(journal) - known
             self.fresh.append(voucher_record(voucher, journal[known:]))
         percent, funded = warning_of(self.units, self.funded_units), self.funded_units
         if percent is not None and self._warned != (percent, funded):
             self._keep({"warned": percent, "funded": funded})
 
     def _apply(self, record: Record) -> None:
+        self.weight += len(record.get("told") or record.get("entries") or (record,))
         if "warned" in record:
             self._warned = (record["warned"], record["funded"])
         else:

@@ -24,9 +24,10 @@ from honorarium.desk.clock import ChainClock
 from honorarium.desk.readings import Reading, Readings, reading_of
 from honorarium.errors import ChainError, InputError, SessionNotOpen
 from honorarium.ids import SessionId
-from honorarium.ledger import Ledger, sessions
+from honorarium.ledger import Ledger, LedgerUnusable, sessions
 from honorarium.ledger.events import record_event
 from honorarium.ledger.sessions import QUOTED, REVOKED, SessionNotKnown
+from honorarium.protocol.documents import UNREADABLE
 from honorarium.protocol.journal import Entry, EntryKind
 from honorarium.protocol.keys import Key
 from honorarium.protocol.signed import SignedAcknowledgement, SignedVoucher
@@ -42,6 +43,12 @@ RACES: Final = 20
 
 ENTRIES: Final = 10_000
 """So many entries a journal may have before the desk takes no more of it."""
+
+NOTES: Final = 2_000
+"""So many notes an advisor may make of one session."""
+
+WEIGHT: Final = 5 * ENTRIES
+"""So much the ledger keeps of one session's records, before it takes vouchers alone."""
 
 
 class TooMuchJournal(InputError):
@@ -78,9 +85,11 @@ class _Request:
     result: Any = None
     error: BaseException | None = None
 
-    def judge(self, book: DeskBook | None) -> None:
+    def judge(self, book: DeskBook | None, broken: Exception | None) -> None:
         self.result = self.error = None
         try:
+            if broken is not None:
+                raise broken
             if book is None:
                 raise SessionNotKnown(self.session_id)
             self.result = self.act(book)
@@ -154,6 +163,7 @@ class Intake:
 
         def act(book: DeskBook) -> Reading:
             _must_fit(book, entries)
+            _must_have_room(book)
             _must_run(book)
             book.hear(entries, after)
             return self._reading(book)
@@ -166,6 +176,9 @@ class Intake:
 
         def act(book: DeskBook) -> Reading:
             _must_run(book)
+            _must_have_room(book)
+            if len(book.noted) >= NOTES:
+                raise TooMuchJournal(NOTES, len(book.noted) + 1)
             {
                 EntryKind.ANSWERED: book.answer,
                 EntryKind.PAUSED: book.pause,
@@ -183,6 +196,7 @@ class Intake:
 
         def act(book: DeskBook) -> Reading:
             _must_run(book)
+            _must_have_room(book)
             book.count(interactions, at)
             return self._reading(book)
 
@@ -232,9 +246,9 @@ class Intake:
     def _work(self, batch: list[_Request]) -> None:
         pending = batch
         for _ in range(RACES):
-            self._load({each.session_id for each in pending})
+            broken = self._load({each.session_id for each in pending})
             for request in pending:
-                request.judge(self._books.get(request.session_id))
+                request.judge(self._books.get(request.session_id), broken.get(request.session_id))
             stale = self._write(pending)
             for session_id in stale:
                 self._books.pop(session_id, None)
@@ -247,14 +261,31 @@ class Intake:
             if isinstance(request.result, DeskBook) and request.error is None:
                 request.result = self._acknowledge(request.result)
 
-    def _load(self, wanted: set[SessionId]) -> None:
+    def _load(self, wanted: set[SessionId]) -> dict[bytes, Exception]:
+        """Reads the books that are not in memory. Why those are not that cannot be read."""
         for session_id in wanted & self._books.keys():
             self._books.move_to_end(session_id)
+        broken: dict[bytes, Exception] = {}
         if missing := sorted(wanted - self._books.keys()):
-            with self._ledger.read() as connection:
-                self._books.update(read_books(connection, missing, self._clock))
+            try:
+                self._read(missing)
+            except UNREADABLE as error:  # it must hold up no other
+                if isinstance(error, LedgerUnusable):
+                    raise
+                for each in missing:
+                    try:
+                        self._read([each])
+                    except UNREADABLE as alone:
+                        if isinstance(alone, LedgerUnusable):
+                            raise
+                        broken[each] = alone
             while len(self._books) > max(BOOKS, len(wanted)):
                 self._books.popitem(last=False)
+        return broken
+
+    def _read(self, session_ids: list[SessionId]) -> None:
+        with self._ledger.read() as connection:
+            self._books.update(read_books(connection, session_ids, self._clock))
 
     def _write(self, judged: list[_Request]) -> set[bytes]:
         """Makes it durable; the sessions that are not as they were thought to be."""
@@ -322,6 +353,12 @@ def _must_run(book: DeskBook) -> None:
 def _must_fit(book: DeskBook, entries: Sequence[Entry]) -> None:
     if entries and (total := len(book.told) + len(entries)) > ENTRIES:
         raise TooMuchJournal(ENTRIES, total)
+
+
+def _must_have_room(book: DeskBook) -> None:
+    """What is no voucher can be said again and again, and is kept each time."""
+    if book.weight >= WEIGHT:
+        raise TooMuchJournal(WEIGHT, book.weight + 1)
 
 
 def _deliver(batch: list[_Request]) -> None:

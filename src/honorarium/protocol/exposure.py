@@ -133,11 +133,20 @@ def _spans(
 
 
 def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
-    for first, last in holes:
-        spans = [
-            piece
-            for start, end in spans
-            for piece in ((start, min(end, first)), (max(start, last), end))
-            if piece[0] < piece[1]
-        ]
-    return spans
+    """What is left of the spans; both are in order, and in neither one lies within another."""
+    found: list[Span] = []
+    at = 0
+    for start, end in spans:
+        while at < len(holes) and holes[at][1] <= start:
+            at += 1
+        here = at  # the last hole may reach into the next span
+        while here < len(holes) and holes[here][0] < end:
+            first, last = holes[here]
+            if start < first:
+                found.append((start, first))
+            start = max(start, last)
+            here += 1
+        if start < end:
+            found.append((start, end))
+        at = max(at, here - 1)
+    return found
