@@ -16,7 +16,13 @@ from honorarium.chain.wire import Silence, blocking, drive
 from honorarium.client.client import OpenSession
 from honorarium.client.meter import Meter
 from honorarium.client.notices import OtherReading, Stopped, Tick
-from honorarium.errors import AlreadyClosing, InputError, JournalRefused, SessionNotOpen
+from honorarium.errors import (
+    AlreadyClosing,
+    InputError,
+    JournalRefused,
+    RateLimited,
+    SessionNotOpen,
+)
 from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol.journal import Entry, EntryKind
 from honorarium.protocol.records import entry_record, reading_record
@@ -172,9 +178,13 @@ class AsyncLiveMeter:
         self._tried = time.monotonic()
         path = session_path(self.session.id, "meter")
         try:
-            self._socket = await self.desk.api.listen(path)
+            # What it tells beside vouchers counts because the meter's key has signed in.
+            self._socket = await self.desk.api.listen(path, signer=self.meter.key)
         except DeskUnreachable as unreachable:
             self.trouble = unreachable
+            return
+        except RateLimited as limited:
+            self.trouble = DeskUnreachable(self.desk.api.url, str(limited))
             return
         self.trouble = None
         await self._tell(self.meter.again())

@@ -110,6 +110,11 @@ class Meter:
         if path is not None:
             self._attach(RecordFile(path))
 
+    @property
+    def key(self) -> Key:
+        """What signs the readings."""
+        return self._key
+
     @classmethod
     def resume_from(cls, path: Path | str, key: Key, *, clock: Clock | None = None) -> Meter:
         """The meter that kept this file, as it was.

@@ -27,7 +27,7 @@ from honorarium.desk.limits import Limits
 from honorarium.desk.once import Once
 from honorarium.desk.quotes import Quotes
 from honorarium.desk.relay import Relay
-from honorarium.desk.sign_in import NotAllowed, SignIns
+from honorarium.desk.sign_in import NotAllowed, NotSignedIn, SignIns
 from honorarium.errors import ChainError, ContractError, HonorariumError, TransactionFailed
 from honorarium.ids import ZERO_ADDRESS, Address, Hash, SessionId
 from honorarium.ledger import blocks, listing, sessions, settling
@@ -139,6 +139,19 @@ class Front:
         if who.account not in (row["advisor"], row["client"], row["payer"]):
             raise NotAllowed(who.account, "it is no party of this session")
         return row
+
+    async def must_tell(self, who: SignedIn | None, session_id: SessionId) -> None:
+        """Entries that no voucher carries are signed by nobody: they count from the client, the
+        payer, or the key that meters. Raises NotSignedIn, NotAllowed, SessionNotKnown.
+        """
+        if who is None:
+            raise NotSignedIn("entries without a voucher need the client, the payer or the meter")
+        row = await self.session(session_id)
+        tellers = {row["client"], row["payer"]}
+        if who.account not in tellers and row["document"]:
+            tellers.add(read_quote(row["document"])[0].terms.meter_key)
+        if who.account not in tellers:
+            raise NotAllowed(who.account, "it is neither client nor payer nor meter here")
 
     async def book(self, session_id: SessionId) -> DeskBook:
         """What is known of a session's meter, as the ledger has it. Raises SessionNotKnown."""

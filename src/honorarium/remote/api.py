@@ -99,10 +99,13 @@ class Api:
         return reply.status, self._read(reply)
 
     async def listen(self, path: str, *, signer: Signer | None = None) -> Socket:
-        """Opens a WebSocket. Raises DeskUnreachable."""
+        """Opens a WebSocket. Raises DeskUnreachable, and what `sign_in` raises."""
+        bearer = await self._bearer(signer)
         try:
-            return await self._web.listen(path, await self._bearer(signer))
+            return await self._web.listen(path, bearer)
         except Silence as silence:
+            if silence.status == 401 and signer is not None:  # the next time it signs in anew
+                self._tokens.pop(signer.address, None)
             raise DeskUnreachable(self.url, silence.reason) from silence
 
     async def close(self) -> None:

@@ -11,7 +11,15 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from honorarium.api.deps import AParty, ASession, TheAdvisor, TheDesk
+from honorarium.api.deps import (
+    AParty,
+    ASession,
+    MaybeCaller,
+    TheAdvisor,
+    TheCaller,
+    TheDesk,
+    TheFront,
+)
 from honorarium.api.frames import (
     Sent,
     acknowledgement_frame,
@@ -21,8 +29,10 @@ from honorarium.api.frames import (
 )
 from honorarium.api.problems import problem_of, refuse
 from honorarium.desk import Desk, Reading
+from honorarium.desk.front import Front
 from honorarium.errors import HonorariumError, JournalRefused, TooManyUnits
 from honorarium.ids import SessionId
+from honorarium.ledger.accounts import SignedIn
 from honorarium.protocol import EntryKind
 from honorarium.protocol.documents import DocumentUnreadable
 
@@ -153,8 +163,13 @@ async def post_voucher(desk: TheDesk, session_id: ASession, body: VoucherModel) 
 
 
 @router.post("/entries", summary="Tell what happened", response_model=EntriesHeard)
-async def post_entries(desk: TheDesk, session_id: ASession, body: EntriesModel) -> dict[str, Any]:
-    """What the client's meter noted between two vouchers: a pause, a handover from bot to human."""
+async def post_entries(
+    desk: TheDesk, front: TheFront, who: TheCaller, session_id: ASession, body: EntriesModel
+) -> dict[str, Any]:
+    """What the client's meter noted between two vouchers: a pause, a handover from bot to human.
+    For the client, the payer, or the meter's own key.
+    """
+    await front.must_tell(who, session_id)
     return await answered(desk, session_id, read_sent(body.model_dump()))
 
 
@@ -180,10 +195,13 @@ async def get_reading(desk: TheDesk, session_id: ASession, party: AParty) -> dic
 
 
 @router.websocket("/meter")
-async def meter(socket: WebSocket, desk: TheDesk, session_id: ASession) -> None:
+async def meter(
+    socket: WebSocket, desk: TheDesk, front: TheFront, who: MaybeCaller, session_id: ASession
+) -> None:
     """A client's meter, live: vouchers and entries in, acknowledgements and notes out.
 
-    No sign-in: a voucher is its own proof, and nothing else is told than what the advisor noted.
+    A voucher is its own proof, and nothing else is told than what the advisor noted; only entries
+    alone need a sign-in, as with POST.
     """
     try:
         reading = await desk.intake.read(session_id)
@@ -194,17 +212,22 @@ async def meter(socket: WebSocket, desk: TheDesk, session_id: ASession) -> None:
     told = asyncio.create_task(_tell_notes(socket, desk, session_id, reading))
     try:
         while True:
-            text = await _frame(socket)
-            await socket.send_text(orjson.dumps(await _reply(desk, session_id, text)).decode())
+            reply = await _reply(desk, front, who, session_id, await _frame(socket))
+            await socket.send_text(orjson.dumps(reply).decode())
     except WebSocketDisconnect:
         pass
     finally:
         told.cancel()
 
 
-async def _reply(desk: Desk, session_id: SessionId, text: str | bytes) -> dict[str, Any]:
+async def _reply(
+    desk: Desk, front: Front, who: SignedIn | None, session_id: SessionId, text: str | bytes
+) -> dict[str, Any]:
     try:
-        return await answered(desk, session_id, read_sent(_object(text)))
+        sent = read_sent(_object(text))
+        if sent.voucher is None:
+            await front.must_tell(who, session_id)
+        return await answered(desk, session_id, sent)
     except HonorariumError as error:
         return {"problem": problem_of(error)}
 
