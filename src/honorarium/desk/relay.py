@@ -112,6 +112,8 @@ class About:
     session_id: SessionId | None = None
     account: Address | None = None
     advisor: Address | None = None
+    token: Address | None = None
+    """What a tip is of."""
     deposit: int = 0
     """What an opening pays in, base units."""
 
@@ -232,10 +234,11 @@ class Relay:
     ) -> TxReceipt:
         charged = await self._aside.read(lambda c: self._charged(c, about))
         self._limits.count("relays", who)
-        for account in charged:
-            self._limits.count("relays of one account", account.hex())
         node = self._contracts.node
         gas = await estimate(node, self._sender.address, to, data, 0)
+        # Only now is it known to be signed: nobody uses up what is another's.
+        for account in charged:
+            self._limits.count("relays of one account", account.hex())
         if gas > self._settings.gas_per_relay:
             raise RelayTooDear(gas, self._settings.gas_per_relay)
         cost = gas * await self._gas_price()
@@ -268,9 +271,14 @@ class Relay:
             return [about.terms.advisor, about.terms.client]
         assert about.account is not None
         if about.session_id is not None:
-            advisor = Address(sessions.get(connection, about.session_id)["advisor"])
+            row = sessions.get(connection, about.session_id)
+            advisor = Address(row["advisor"])
             if about.advisor != advisor:
                 raise NotRelayable("tip", f"the session's advisor is 0x{advisor.hex()}")
+            if about.token != row["token"]:  # which the advisor has agreed to, whatever gas it uses
+                raise NotRelayable("tip", f"the session's token is 0x{row['token'].hex()}")
+            if about.account not in (row["client"], row["payer"]):
+                raise NotRelayable("tip", "whoever tips is neither client nor payer of the session")
             return [advisor, about.account]
         if advisors.find(connection, about.account) is None and not listing.known(
             connection, about.account
@@ -371,8 +379,9 @@ def _account(at: Callable[[tuple[Any, ...]], str]) -> _Read:
 
 
 def _tip(function: str, values: tuple[Any, ...], domain: Any) -> About:
-    tipper, advisor = (Address(from_hex(each)) for each in values[:2])
-    return About(function, session_id=SessionId(values[2]), account=tipper, advisor=advisor)
+    tipper, advisor, token = (Address(from_hex(values[at])) for at in (0, 1, 3))
+    session_id = SessionId(values[2])
+    return About(function, session_id=session_id, account=tipper, advisor=advisor, token=token)
 
 
 _ABOUT: Final[Mapping[str, _Read]] = {
