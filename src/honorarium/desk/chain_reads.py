@@ -23,6 +23,8 @@ TOPICS: Final = 50
 PROOF_KEYS: Final = 50
 CALL_BYTES: Final = 131_072
 
+LONGEST_ID: Final = 200
+
 _INVALID: Final = -32600
 _NO_METHOD: Final = -32601
 _BAD_PARAMS: Final = -32602
@@ -31,6 +33,7 @@ _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_ID: Final = re.compile(r"[^\ud800-\udfff]*")
 _TAGS: Final = frozenset(("latest", "earliest", "pending", "safe", "finalized"))
 
 
@@ -87,7 +90,7 @@ class ChainReads:
             kept = {name: answer[name] for name in ("result", "error") if name in answer}
             answers[at] = kept if kept.get("error") is not None else {"result": kept.get("result")}
         return [
-            {"jsonrpc": "2.0", "id": each.get("id") if isinstance(each, dict) else None, **answer}
+            {"jsonrpc": "2.0", "id": _id(each), **answer}
             for each, answer in zip(asked, answers, strict=True)
         ]
 
@@ -116,7 +119,7 @@ class ChainReads:
             return [await self._logs(params)]
         kinds = _METHODS.get(method)
         if kinds is None:
-            raise _Refused(_NO_METHOD, f"{method[:60]} is not offered here: only reads are")
+            raise _Refused(_NO_METHOD, f"{method[:60]!r} is not offered here: only reads are")
         least = sum(1 for kind in kinds if not kind.__name__.startswith("_maybe"))
         if not least <= len(params) <= len(kinds):
             raise _Refused(_BAD_PARAMS, f"{method} takes {len(kinds)} parameters")
@@ -128,7 +131,7 @@ class ChainReads:
         given = params[0]
         if unknown := given.keys() - _CALL.keys():
             raise _Refused(
-                _BAD_PARAMS, f"a call has no {', '.join(sorted(map(str, unknown)))[:80]}"
+                _BAD_PARAMS, f"a call has no {', '.join(sorted(map(repr, unknown)))[:80]}"
             )
         call = {name: _CALL[name](value) for name, value in given.items() if value is not None}
         if "to" not in call:
@@ -172,6 +175,14 @@ def _request(given: Any) -> tuple[str, list[Any]]:
     if not isinstance(params, list):
         raise _Refused(_INVALID, "the parameters are a list")
     return given["method"], params
+
+
+def _id(given: Any) -> Any:
+    """What JSON-RPC allows as an id, and any reader of JSON reads; else null."""
+    found = given.get("id") if isinstance(given, dict) else None
+    if isinstance(found, str):
+        return found if len(found) <= LONGEST_ID and _ID.fullmatch(found) else None
+    return found if type(found) is int and abs(found) < 2**63 else None
 
 
 def _matching(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
