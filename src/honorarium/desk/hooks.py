@@ -13,6 +13,7 @@ import json
 import secrets
 import socket
 import time
+from asyncio import FIRST_COMPLETED
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +38,9 @@ TIMEOUT: Final = 10.0
 CLAIMED: Final = 60
 """A replica that has not finished a delivery after so many seconds is taken for dead."""
 
-AT_ONCE: Final = 20
+AT_ONCE: Final = 100
+"""So many webhooks are told at once, each of one thing at a time."""
+
 LOOK: Final = 0.5
 
 WAITS: Final = (1, 60, 360, 1_440, 3_600, 7_200, 10_080, 14_400, 17_280)
@@ -148,6 +151,7 @@ class Deliverer:
     def __init__(self, aside: Aside, figures: Figures, *, private: bool, wait: float) -> None:
         self._aside, self._figures, self._private, self._wait = aside, figures, private, wait
         self._task: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def start(self) -> None:
@@ -156,9 +160,10 @@ class Deliverer:
 
     async def stop(self) -> None:
         """Ends; what was not told is told by another replica, or later."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [*self._telling, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
@@ -172,25 +177,34 @@ class Deliverer:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         while True:
-            told = 0
             try:
-                told = await self.look()
+                await self.look()
             except HonorariumError as error:  # the ledger may be away for a moment
                 _log.warning("webhooks wait", reason=str(error))
             except Exception as error:  # whatever it is, the others are told all the same
                 _log.error("webhooks wait", exc_info=error)
-            if not told:
+            if self._telling:  # whoever has listened may be told the next thing at once
+                await asyncio.wait(self._telling, timeout=LOOK, return_when=FIRST_COMPLETED)
+            else:
                 await asyncio.sleep(LOOK)
 
     async def look(self) -> int:
-        """Tells what is due; how many attempts were made."""
-        now = int(time.time())
-        due = await self._aside.read(lambda c: events.due(c, now, AT_ONCE))
+        """Begins to tell what is due; how many attempts."""
+        now, room = int(time.time()), AT_ONCE - len(self._telling)
+        due = await self._aside.read(lambda c: events.due(c, now, room)) if room > 0 else ()
         if not due:
             return 0
         claimed = await self._aside.write(lambda c: events.claim(c, due, now, now + CLAIMED))
-        await asyncio.gather(*(self._tell(row) for row in claimed))
+        for row in claimed:
+            task = asyncio.create_task(self._tell(row))
+            self._telling.add(task)
+            task.add_done_callback(self._told)
         return len(claimed)
+
+    def _told(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("webhooks wait", reason=str(error))  # it is told again when its time is up
 
     async def _tell(self, row: RowMapping) -> None:
         status, problem = await self._post(row)
@@ -203,12 +217,15 @@ class Deliverer:
         else:
             pause = self._wait * WAITS[row["attempts"]]
             values |= {"next_at": now + max(1, round(pause * (0.9 + secrets.randbelow(21) / 100)))}
+        listens = values.get("status") == events.DELIVERED
         self._figures.deliveries.labels(values.get("status", "again")).inc()
 
         def write(connection: Connection) -> None:
             events.attempted(connection, delivery, now, values)
             if status == _GONE:
                 events.disable(connection, webhook, now)
+            elif not listens:
+                events.postpone(connection, webhook, values.get("next_at", now + CLAIMED))
 
         await self._aside.write(write)
 

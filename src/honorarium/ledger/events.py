@@ -214,13 +214,24 @@ def disable(connection: Connection, webhook_id: str, now: int) -> None:
 
 
 def due(connection: Connection, now: int, limit: int) -> Sequence[int]:
-    """Deliveries whose time has come and that nobody works on."""
-    query = select(deliveries.c.id).where(
-        deliveries.c.status == WAITING,
-        deliveries.c.next_at <= now,
-        deliveries.c.claimed_until <= now,
+    """Deliveries whose time has come: of each webhook the first one, where nobody works on another
+    of it. So a webhook that is slow holds up no other.
+    """
+    busy = select(deliveries.c.webhook).where(
+        deliveries.c.status == WAITING, deliveries.c.claimed_until > now
     )
-    return connection.execute(query.order_by(deliveries.c.next_at).limit(limit)).scalars().all()
+    query = (
+        select(func.min(deliveries.c.id))
+        .where(
+            deliveries.c.status == WAITING,
+            deliveries.c.next_at <= now,
+            deliveries.c.claimed_until <= now,
+            deliveries.c.webhook.not_in(busy),
+        )
+        .group_by(deliveries.c.webhook)
+        .order_by(func.min(deliveries.c.next_at))
+    )
+    return connection.execute(query.limit(limit)).scalars().all()
 
 
 def claim(
@@ -267,6 +278,19 @@ def attempted(connection: Connection, delivery_id: int, now: int, values: dict[s
         update(deliveries)
         .where(deliveries.c.id == delivery_id)
         .values(attempts=deliveries.c.attempts + 1, claimed_until=0, changed_at=now, **values)
+    )
+
+
+def postpone(connection: Connection, webhook_id: str, until: int) -> None:
+    """Whoever is there does not listen: what else they are to be told waits as long."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.webhook == webhook_id,
+            deliveries.c.status == WAITING,
+            deliveries.c.next_at < until,
+        )
+        .values(next_at=until)
     )
 
 
