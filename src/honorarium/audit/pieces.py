@@ -4,10 +4,8 @@ what it needs from files, and gives back only what the others need.
 
 from __future__ import annotations
 
-import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -208,12 +206,11 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
         plan.place.tip_jar,
     )
     waiting = list(plan.at)
-    with _no_collector():
-        for entry in entries:
-            while entry.block > waiting[0]:
-                _compare_sessions(plan, bucket, part, found, waiting.pop(0))
-            part.take(entry)
-            found.time = entry.time
+    for entry in entries:
+        while entry.block > waiting[0]:
+            _compare_sessions(plan, bucket, part, found, waiting.pop(0))
+        part.take(entry)
+        found.time = entry.time
     for block in waiting:
         _compare_sessions(plan, bucket, part, found, block)
     part.findings.extend(part.looks())
@@ -237,18 +234,6 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     found.findings, found.doubts = part.findings, part.doubts
     found.advisors = {session.advisor for session in book.sessions.values()}
     return found
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """A bucket is small and makes no cycles; looking for them takes a tenth of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _compare_sessions(
