@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from honorarium.audit.facts import Entry
+from honorarium.audit.records import (
+    Cause,
+    Head,
+    Movement,
+    Posting,
+    RatingMade,
+    Reading,
+    TipMade,
+)
 from honorarium.chain import Status
 from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.events import (
@@ -40,17 +49,6 @@ NOWHERE: Final = BlockNumber(0)
 def share_of(earned: int, bps: int) -> int:
     """The platform's part of all that was earned so far, rounded down (ESC-15)."""
     return earned * bps // WHOLE_SHARE
-
-
-class Head(NamedTuple):
-    """A reading's place in the journal."""
-
-    units: int
-    journal: Hash
-    time: UnixTime
-    block: BlockNumber
-    log: int
-    tx_hash: Hash
 
 
 @dataclass(slots=True)
@@ -111,81 +109,6 @@ class SessionRecord:
     def refund(self) -> int:
         """What is not earned of the deposit."""
         return self.deposit - self.earned
-
-
-class Posting(NamedTuple):
-    """A change of an account's balance. `what` for an amount below zero: the use of the money."""
-
-    block: BlockNumber
-    log: int
-    tx_hash: Hash
-    session: SessionId | None
-    token: Address
-    account: Address
-    amount: int
-    what: str
-
-
-class Reading(NamedTuple):
-    """Units that were credited."""
-
-    session: SessionId
-    block: BlockNumber
-    log: int
-    time: UnixTime
-    tx_hash: Hash
-    units: int
-    earned: int
-    journal: Hash
-    closing: bool
-
-
-class TipMade(NamedTuple):
-    """A tip, as the tip jar recorded it."""
-
-    block: BlockNumber
-    log: int
-    time: UnixTime
-    tx_hash: Hash
-    session: SessionId
-    tipper: Address
-    advisor: Address
-    token: Address
-    amount: int
-    memo: Hash
-
-
-class RatingMade(NamedTuple):
-    """A rating, as the escrow recorded it."""
-
-    block: BlockNumber
-    log: int
-    time: UnixTime
-    tx_hash: Hash
-    session: SessionId
-    client: Address
-    advisor: Address
-    score: int
-    comment: Hash
-
-
-class Movement(NamedTuple):
-    """Tokens that must have gone to the escrow or left it in this transaction."""
-
-    tx_hash: Hash
-    token: Address
-    sender: Address
-    recipient: Address
-    amount: int
-
-
-class Cause(NamedTuple):
-    """Why tokens must have moved."""
-
-    rule: str
-    session: SessionId | None
-    block: BlockNumber
-    log: int
 
 
 @dataclass(slots=True)

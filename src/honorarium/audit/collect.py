@@ -36,6 +36,7 @@ SEGMENT: Final = 4000
 ASKED_TOGETHER: Final = 100
 """Addresses in one filter of logs."""
 
+_OF_TOKENS: Final = (SessionOpened.TOPIC, Deposited.TOPIC, Tipped.TOPIC)
 TRANSFER: Final = Hash(keccak(b"Transfer(address,address,uint256)"))
 
 
@@ -257,6 +258,8 @@ class _Collector:
 
     def _meet(self, log: RawLog, tippers: set[Address], advisors: set[Address]) -> None:
         """Takes note of a token that is new, and of who tipped whom."""
+        if not log.topics or log.topics[0] not in _OF_TOKENS:
+            return  # what else there is the audit reads
         event = decode(log).event
         from_jar = log.address == self.archive.contents.tip_jar
         if from_jar != isinstance(event, Tipped):

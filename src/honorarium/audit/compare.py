@@ -10,8 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from honorarium.audit.book import At, Cause, Movement, SessionRecord, TipMade
+from honorarium.audit.book import (
+    At,
+    SessionRecord,
+)
 from honorarium.audit.facts import Finding, Token, Transfer
+from honorarium.audit.records import (
+    Cause,
+    Movement,
+    TipMade,
+)
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.protocol.slot import REVOKED_FLAG, Slot, Status
 from honorarium.units import BlockNumber, UnixTime

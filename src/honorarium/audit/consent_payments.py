@@ -106,8 +106,8 @@ class PaymentConsent:
         if entry.time > row.deadline:
             signed.found(f"the signature used by {row.deadline}", entry.time)
         last = self._numbers.get(event.account)
-        if last is not None and row.nonce != last + 1:
-            signed.found(f"withdrawal number {last + 1} of this account", row.nonce)
+        if last is not None and row.nonce <= last:
+            signed.found(f"a withdrawal number above {last} of this account", row.nonce)
         self._numbers[event.account] = row.nonce
         return money.judged + signed.judged
 

@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from honorarium.audit.book import Head, SessionRecord
+from honorarium.audit.book import (
+    SessionRecord,
+)
 from honorarium.audit.facts import Finding, Severity
+from honorarium.audit.records import (
+    Head,
+)
 from honorarium.errors import InputError, JournalRefused
 from honorarium.ids import Hash, SessionId
 from honorarium.protocol.journal import Entry, EntryKind, Journal, billable_seconds, genesis

@@ -9,8 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from honorarium.audit.book import At, Posting
+from honorarium.audit.book import (
+    At,
+)
 from honorarium.audit.facts import Finding
+from honorarium.audit.records import (
+    Posting,
+)
 
 
 @dataclass(slots=True)

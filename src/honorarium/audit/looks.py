@@ -19,8 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from honorarium.audit.book import Head, SessionRecord
+from honorarium.audit.book import (
+    SessionRecord,
+)
 from honorarium.audit.facts import Finding, Severity
+from honorarium.audit.records import (
+    Head,
+)
 from honorarium.audit.rows import SessionRow
 from honorarium.ids import Address, SessionId
 from honorarium.units import BlockNumber, UnixTime

@@ -4,10 +4,8 @@ what it needs from files, and gives back only what the others need.
 
 from __future__ import annotations
 
-import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from honorarium.audit.archive import Archive
-from honorarium.audit.book import At, Cause, Movement, Posting, TipMade, TokenSums
+from honorarium.audit.book import (
+    At,
+    TokenSums,
+)
 from honorarium.audit.compare import (
     check_balances,
     check_movements,
@@ -30,6 +31,12 @@ from honorarium.audit.judge import balance_rows, counts_of, looks_of, spans_by
 from honorarium.audit.ledger import Ledger
 from honorarium.audit.looks import Ratings, Ties, overlaps, ratings_by_advisor
 from honorarium.audit.part import Part
+from honorarium.audit.records import (
+    Cause,
+    Movement,
+    Posting,
+    TipMade,
+)
 from honorarium.audit.rows import SessionRow, session_rows
 from honorarium.audit.source import LOG_COLUMNS, entries_of_rows, transfers_of_rows
 from honorarium.audit.spill import (
@@ -47,8 +54,8 @@ from honorarium.ids import Address
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
-TOGETHER: Final = 16
-"""Segments that are taken apart at once."""
+TOGETHER: Final = 50_000
+"""About so many logs are taken apart at once."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,7 @@ def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
         Spread(plan.work, "transactions", writer) as sent,
         Spread(plan.work, "transfers", writer) as transfers,
     ):
-        for start in range(0, len(numbers), TOGETHER):
-            some = numbers[start : start + TOGETHER]
+        for some in _together(numbers, {n: files[n]["logs"].rows for n in numbers}):
 
             def table(name: str, columns: list[str] | None = None, some: Any = some) -> Any:
                 paths = [plan.archive / files[number][name].name for number in some]
@@ -97,6 +103,18 @@ def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
             keys = buckets_of(moved["tx_hash"], plan.buckets)
             for bucket, part in slices(moved, keys):
                 transfers.add(bucket, part)
+
+
+def _together(numbers: Sequence[int], logs: Mapping[int, int]) -> Iterator[list[int]]:
+    """Neighbouring segments, as many as make a good piece of work."""
+    some: list[int] = []
+    for number in numbers:
+        some.append(number)
+        if sum(logs[each] for each in some) >= TOGETHER:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def _split_logs(plan: Plan, logs: Any, transactions: Any, to: Spread, sent: Spread) -> None:
@@ -188,12 +206,11 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
         plan.place.tip_jar,
     )
     waiting = list(plan.at)
-    with _no_collector():
-        for entry in entries:
-            while entry.block > waiting[0]:
-                _compare_sessions(plan, bucket, part, found, waiting.pop(0))
-            part.take(entry)
-            found.time = entry.time
+    for entry in entries:
+        while entry.block > waiting[0]:
+            _compare_sessions(plan, bucket, part, found, waiting.pop(0))
+        part.take(entry)
+        found.time = entry.time
     for block in waiting:
         _compare_sessions(plan, bucket, part, found, block)
     part.findings.extend(part.looks())
@@ -205,11 +222,10 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     )
     write_sorted(plan.file("movements", bucket), moves, lambda row: bytes(row[0]), buckets)
     write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
-    write_sorted(
-        plan.file("by-advisor", bucket), session_rows(book), lambda row: bytes(row[4]), buckets
-    )
+    rows = list(session_rows(book))
+    write_sorted(plan.file("by-advisor", bucket), rows, lambda row: bytes(row[4]), buckets)
     if plan.keep_rows:
-        write_rows(plan.file("sessions", bucket), session_rows(book))
+        write_rows(plan.file("sessions", bucket), rows)
         write_rows(plan.file("settlements", bucket), book.readings)
         write_rows(plan.file("tips", bucket), book.tips)
         write_rows(plan.file("ratings", bucket), book.ratings)
@@ -218,18 +234,6 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     found.findings, found.doubts = part.findings, part.doubts
     found.advisors = {session.advisor for session in book.sessions.values()}
     return found
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """A bucket is small and makes no cycles; looking for them takes a tenth of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _compare_sessions(

@@ -11,7 +11,14 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from honorarium.audit.book import Book, Reading, SessionRecord, share_of
+from honorarium.audit.book import (
+    Book,
+    SessionRecord,
+    share_of,
+)
+from honorarium.audit.records import (
+    Reading,
+)
 from honorarium.audit.tables import B20, B32, Columns
 from honorarium.ids import Address, Hash, SessionId
 

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from honorarium.audit.book import TipMade
 from honorarium.audit.judge import RULES, Verdict
 from honorarium.audit.page.model import ReportModel, TokenNamed, TokenSum, model_of
 from honorarium.audit.page.page import as_html
+from honorarium.audit.records import (
+    TipMade,
+)
 from honorarium.audit.report import ReportNotWritten
 from honorarium.audit.rows import SessionRow
 from honorarium.ids import Address
