@@ -41,13 +41,14 @@ BOOKS: Final = 20_000
 RACES: Final = 20
 """So often a request is judged again because another replica was faster."""
 
-ENTRIES: Final = 10_000
-"""So many entries a journal may have before the desk takes no more of it."""
+ENTRIES: Final = 2_000
+"""So many entries a journal may have before the desk takes no more of it: all of them are judged
+again with each that is added."""
 
 NOTES: Final = 2_000
 """So many notes an advisor may make of one session."""
 
-WEIGHT: Final = 5 * ENTRIES
+WEIGHT: Final = 50_000
 """So much the ledger keeps of one session's records, before it takes vouchers alone."""
 
 

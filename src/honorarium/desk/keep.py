@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from honorarium.errors import InputError
 from honorarium.ids import ZERO_ADDRESS, Address
@@ -96,6 +96,9 @@ def erase(ledger: Ledger, account: Address) -> Forgotten:
         connection.execute(delete(tokens).where(tokens.c.account == account))
         connection.execute(delete(webhooks).where(webhooks.c.account == account))
         connection.execute(delete(spending).where(spending.c.account == account))
+        connection.execute(
+            delete(answers).where(func.lower(answers.c.body).contains(account.hex()))
+        )
     return Forgotten(len(found), gone)
 
 

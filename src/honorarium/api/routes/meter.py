@@ -19,6 +19,7 @@ from honorarium.api.deps import (
     TheCaller,
     TheDesk,
     TheFront,
+    network,
 )
 from honorarium.api.frames import (
     Sent,
@@ -30,6 +31,7 @@ from honorarium.api.frames import (
 from honorarium.api.problems import problem_of, refuse
 from honorarium.desk import Desk, Reading
 from honorarium.desk.front import Front
+from honorarium.desk.limits import TooManyRequests
 from honorarium.errors import HonorariumError, JournalRefused, TooManyUnits
 from honorarium.ids import SessionId
 from honorarium.ledger.accounts import SignedIn
@@ -214,8 +216,13 @@ async def meter(
         while True:
             reply = await _reply(desk, front, who, session_id, await _frame(socket))
             await socket.send_text(orjson.dumps(reply).decode())
+            if "acknowledgement" not in reply:  # it costs as much as a request, and counts as one
+                front.limits.count("requests", network(socket))
     except WebSocketDisconnect:
         pass
+    except TooManyRequests as error:
+        await socket.send_text(orjson.dumps({"problem": problem_of(error)}).decode())
+        await socket.close(1008, type(error).slug)
     finally:
         told.cancel()
 

@@ -16,6 +16,7 @@ from honorarium.desk.once import Answer
 from honorarium.desk.quotes import Wanted
 from honorarium.ids import Address, Hash
 from honorarium.ledger import sessions
+from honorarium.ledger.sessions import SessionNotKnown
 
 router = APIRouter(prefix="/v1/quotes", tags=["quotes"])
 
@@ -60,7 +61,10 @@ async def post_quote(front: TheFront, do: TheDoing, body: QuoteWanted) -> Respon
 @router.get("/{session_id}", summary="Look a quote up", response_model=QuoteModel)
 async def get_quote(front: TheFront, session_id: ASession) -> dict[str, Any]:
     """By the id of the session that it makes."""
-    return quote_view(await front.session(session_id))
+    row = await front.session(session_id)
+    if not row["document"]:  # it was forgotten
+        raise SessionNotKnown(session_id)
+    return quote_view(row)
 
 
 @router.post("/{session_id}/revoke", summary="Revoke a quote", response_model=SentModel)
