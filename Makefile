@@ -113,7 +113,7 @@ forge-test: build  ## the Solidity tests, on the shipped bytecode
 
 # A file of tests is one worker's: its tests share what they have set up.
 unit: setup brownie-env  ## the Python tests
-	@echo "== pytest" && $(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	@echo "== pytest" && $(BIN)/pytest -n auto --dist loadfile --durations=15 $(PYTEST_ARGS)
 
 fuzz: setup  ## random lives, ten million calls long (FUZZ_ARGS="--calls N --jobs N --seed S")
 	@$(BIN)/python scripts/fuzz.py $(FUZZ_ARGS)
