@@ -27,6 +27,7 @@ from honorarium.audit.records import (
     Head,
 )
 from honorarium.audit.rows import SessionRow
+from honorarium.errors.refusals import moment
 from honorarium.ids import Address, SessionId
 from honorarium.units import BlockNumber, UnixTime
 
@@ -85,7 +86,7 @@ def overlaps(rows: Iterable[SessionRow], spans: Spans) -> Iterator[Finding]:
                 "overlap",
                 row,
                 "one session of this advisor at a time",
-                f"{together[key]} s in both, from {start} on",
+                f"{together[key]} s in both, from {moment(start)} on",
                 f"advisor 0x{advisor.hex()}, session 0x{other.session_id.hex()}",
             )
 
@@ -112,8 +113,10 @@ def never_closed(row: SessionRow, now: UnixTime) -> Iterator[Finding]:
     if row.status == "open" and now - row.opened_at > OPEN_TOO_LONG:
         yield _look("never-closed", row, "closed within a day", f"open for {now - row.opened_at} s")
     elif row.status == "closing" and now >= row.closing_at + row.close_grace:
-        ended = row.closing_at + row.close_grace
-        yield _look("never-closed", row, f"finalized after {ended}", f"not finalized at {now}")
+        ended = moment(row.closing_at + row.close_grace)
+        yield _look(
+            "never-closed", row, f"finalized after {ended}", f"not finalized at {moment(now)}"
+        )
 
 
 def equivocations(session_id: SessionId, session: SessionRecord) -> Iterator[Finding]:
