@@ -24,6 +24,8 @@ from honorarium.units import UnixTime
 _REVERSING: Final = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+_LAST_TIME: Final = 253_000_000_000
+"""In the year 9987: beyond it calendars end."""
 _FORMULAS: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # also full width
 
 
@@ -33,8 +35,8 @@ def utc(time: UnixTime) -> dt.datetime:
 
 
 def when(time: UnixTime) -> str:
-    """`2026-01-05 09:30:00 UTC`."""
-    return f"{utc(time):%Y-%m-%d %H:%M:%S} UTC"
+    """`2026-01-05 09:30:00 UTC`; beyond the calendar's end `unix time 1099511627776`."""
+    return f"{utc(time):%Y-%m-%d %H:%M:%S} UTC" if time < _LAST_TIME else f"unix time {time}"
 
 
 def checksummed(account: Address) -> str:

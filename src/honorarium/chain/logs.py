@@ -185,7 +185,8 @@ async def _spans(
             # Too many at once, for the node or for the time it has: nodes say it in many ways.
             span = max(1, (end - at + 1) // 4)
             continue
-        batch = [read_log(each) for each in found]
+        with node.understood("eth_getLogs"):
+            batch = [read_log(each) for each in found]
         batch.sort(key=lambda log: (log.block, log.index))
         yield batch
         if progress is not None:
@@ -209,7 +210,8 @@ async def _times(node: AsyncNode, blocks: set[int]) -> dict[int, UnixTime]:
     for number, block in zip(ordered, found, strict=True):
         if block is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {number}")
-    return {n: block_head(block).timestamp for n, block in zip(ordered, found, strict=True)}
+    with node.understood("eth_getBlockByNumber"):
+        return {n: block_head(block).timestamp for n, block in zip(ordered, found, strict=True)}
 
 
 def _transaction(tx_hash: Hash, found: dict[str, Any] | None) -> Transaction:

@@ -51,6 +51,8 @@ with nonce 0 as often as it comes."""
 BATCH: Final = 200
 """So many requests travel together; nodes refuse much larger batches."""
 
+LAST_TIME: Final = 253_000_000_000
+"""In the year 9987; soon after it calendars end."""
 PATIENCE: Final = 20.0
 """So many seconds altogether a request waits for a node that asks to be asked less often."""
 
@@ -246,7 +248,7 @@ class AsyncNode:
                 raise
             return  # it does not say
         if isinstance(found, dict):
-            with self._understood("eth_syncing"):
+            with self.understood("eth_syncing"):
                 at = [int(found.get(name, "0x0"), 16) for name in ("currentBlock", "highestBlock")]
             raise NodeBehind(self.url, *at)
 
@@ -257,7 +259,7 @@ class AsyncNode:
         found = await self.request("eth_getBlockByNumber", [block_param(which), False])
         if found is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {which}")
-        with self._understood("eth_getBlockByNumber"):
+        with self.understood("eth_getBlockByNumber"):
             return block_head(found)
 
     async def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
@@ -270,7 +272,7 @@ class AsyncNode:
         """What contracts answer, many at a time."""
         asked = [call_request(to, data, block) for to, data in requests]
         answers = await self.batch(asked)
-        with self._understood("eth_call"):
+        with self.understood("eth_call"):
             return [from_hex(answer) for answer in answers]
 
     async def read(self, query: Query[T], block: Block = "latest") -> T:
@@ -316,7 +318,7 @@ class AsyncNode:
     async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
         """The result of one request that asks for a number, from 0 on."""
         found = await self.request(method, params)
-        with self._understood(method):
+        with self.understood(method):
             value = int(found, 16)
             if value < 0:
                 raise ValueError(f"{found} is below zero")
@@ -324,11 +326,11 @@ class AsyncNode:
 
     async def _bytes(self, method: str, params: Sequence[Any]) -> bytes:
         found = await self.request(method, params)
-        with self._understood(method):
+        with self.understood(method):
             return from_hex(found)
 
     @contextmanager
-    def _understood(self, method: str) -> Iterator[None]:
+    def understood(self, method: str) -> Iterator[None]:
         """Raises NodeUnreachable where an answer of other kinds is read."""
         try:
             yield
@@ -451,13 +453,16 @@ def call_request(to: Address, data: bytes, block: Block = "latest") -> tuple[str
 
 
 def block_head(found: dict[str, Any]) -> BlockHead:
-    """The head of a block as JSON-RPC writes it."""
-    return BlockHead(
+    """The head of a block as JSON-RPC writes it. Raises ValueError for a time no calendar has."""
+    head = BlockHead(
         number=BlockNumber(int(found["number"], 16)),
         hash=Hash(from_hex(found["hash"])),
         timestamp=UnixTime(int(found["timestamp"], 16)),
         base_fee=int(found.get("baseFeePerGas") or "0x0", 16),
     )
+    if head.timestamp >= LAST_TIME:
+        raise ValueError(f"block {head.number} has the time {head.timestamp}")
+    return head
 
 
 def block_param(block: Block) -> str:

@@ -39,6 +39,8 @@ class Period:
             raise PeriodNotUsable(first, last, str(error)) from None
         if days[0] > days[1]:
             raise PeriodNotUsable(first, last, "it ends before it begins")
+        if days[1] == dt.date.max:
+            raise PeriodNotUsable(first, last, "no calendar has a day after the last one")
         return cls(days[0], days[1], zone_of(zone))
 
     def local(self, time: int) -> dt.datetime:

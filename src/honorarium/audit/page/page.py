@@ -179,7 +179,7 @@ def _days(m: ReportModel) -> Table:
 
     def row(key: tuple[int, Address], total: Total) -> Row:
         token = m.named(key[1])
-        return Row((f"{day_of(key[0])}", symbol(token), *_sums(token, total)))
+        return Row((day_of(key[0]), symbol(token), *_sums(token, total)))
 
     ordered = sorted(by_day.items())
     return Table(heads, (*(row(*each) for each in ordered), *_all(m, by_day)), 2)

@@ -16,6 +16,9 @@ from honorarium.ids import Address
 from honorarium.units import UnixTime
 
 DAY: Final = 24
+LAST_DAY: Final = 2_900_000
+"""In the year 9909. Beyond the calendar's end no date can be named: what is audited may lie."""
+MOST_PIECES: Final = 60
 """Hours."""
 
 
@@ -76,10 +79,11 @@ def _scale(m: ReportModel) -> _Scale:
     if span <= 60:
         return _Scale(1, "hour", lambda n: f"{_at(n):%H:%M}")
     if span <= 100 * DAY:
-        return _Scale(DAY, "day", lambda n: f"{day_of(n):%d %b}")
+        return _Scale(DAY, "day", lambda n: f"{_date(n):%d %b}")
     if span <= 700 * DAY:
-        return _Scale(7 * DAY, "week", lambda n: f"{day_of(7 * n):%d %b %y}")
-    return _Scale(30 * DAY, "30 days", lambda n: f"{day_of(30 * n):%b %Y}")
+        return _Scale(7 * DAY, "week", lambda n: f"{_date(7 * n):%d %b %y}")
+    days = 30 * -(-span // (MOST_PIECES * 30 * DAY))
+    return _Scale(days * DAY, f"{days} days", lambda n: f"{_date(days * n):%b %Y}")
 
 
 def _pieces(
@@ -179,13 +183,19 @@ def _short(seconds: int) -> str:
 
 
 def _at(hour: int) -> dt.datetime:
-    return utc(UnixTime(hour * 3600))
+    return utc(UnixTime(min(hour, LAST_DAY * DAY) * 3600))
 
 
-def day_of(day: int) -> dt.date:
+def _date(day: int) -> dt.date:
     return _at(day * DAY).date()
 
 
+def day_of(day: int) -> str:
+    """A day in words."""
+    return f"{_date(day)}" if day < LAST_DAY else f"{day:,} days after 1970"
+
+
 def _from(piece: int, scale: _Scale) -> str:
-    begins = _at(piece * scale.hours)
-    return f"{begins:%Y-%m-%d %H:%M}" if scale.hours < DAY else f"{begins:%Y-%m-%d}"
+    if scale.hours >= DAY:
+        return day_of(piece * scale.hours // DAY)
+    return f"{_at(piece):%Y-%m-%d %H:%M}"
