@@ -229,7 +229,13 @@ def test_a_session_paid_for_in_two_quarters_counts_in_each_and_tips_count_once()
 
 
 @pytest.mark.parametrize(
-    ("first", "last"), [("2026-02-01", "2026-01-31"), ("2026-02-30", "2026-03-01"), ("", "now")]
+    ("first", "last"),
+    [
+        ("2026-02-01", "2026-01-31"),
+        ("2026-02-30", "2026-03-01"),
+        ("", "now"),
+        ("2026-01-01", "9999-12-31"),
+    ],
 )
 def test_days_that_are_no_period_are_refused(first: str, last: str) -> None:
     with pytest.raises(PeriodNotUsable):
