@@ -24,9 +24,8 @@ def table() -> str:
     lines = ["| setting | option | default | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         option = f"`--{name.replace('_', '-')}`" if name in FLAGS else ""
-        lines.append(
-            f"| `{name}` | {option} | {_shown(field.get_default())} | {field.description} |"
-        )
+        default = _shown(field.get_default(call_default_factory=True))
+        lines.append(f"| `{name}` | {option} | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 

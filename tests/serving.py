@@ -75,7 +75,7 @@ class Serving:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(30)
+            assert self.process.wait(30) == 0, (self.folder / "log").read_text()[-2000:]
             self.process = None
 
 

@@ -78,5 +78,12 @@ def set_up(level: str = "info", stream: Any = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("uvicorn.access", "sqlalchemy.engine", "httpx", "aiohttp.access", "alembic"):
+    for chatty in (
+        "uvicorn.access",
+        "sqlalchemy.engine",
+        "httpx",
+        "aiohttp.access",
+        "alembic",
+        "web3.providers",
+    ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

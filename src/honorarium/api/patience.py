@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from honorarium.desk import Settings
+
+BACKLOG: Final = 2_048
+"""So many connections wait to be accepted."""
 
 
 def patient(seconds: float) -> type[asyncio.Protocol]:
@@ -61,8 +64,6 @@ def server_settings(settings: Settings) -> dict[str, Any]:
     """What uvicorn is told."""
     proxies = settings.trusted_proxies.strip()
     return {
-        "host": settings.host,
-        "port": settings.port,
         "http": patient(settings.head_seconds),
         "ws": "websockets-sansio",
         "log_config": None,
@@ -72,7 +73,7 @@ def server_settings(settings: Settings) -> dict[str, Any]:
         "timeout_keep_alive": settings.idle_seconds,
         "timeout_graceful_shutdown": 5,
         "limit_concurrency": settings.connections,
-        "backlog": 2_048,
+        "backlog": BACKLOG,
         "h11_max_incomplete_event_size": 32_768,
         "ws_max_size": settings.body_bytes,
         "ws_max_queue": 32,

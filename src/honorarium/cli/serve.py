@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from honorarium.chain.deploy import shown
-from honorarium.cli.common import AsJson, KeyEnv, Keystore, account_of, signer
+from honorarium.cli.common import AsJson, KeyEnv, Keystore, account_of, plain, signer
 from honorarium.errors import InputError
 
 Ledger = Annotated[
@@ -47,6 +47,17 @@ class SettingsRefused(InputError):
         self.reasons = reasons
         super().__init__(
             f"the desk cannot be set up so: {'; '.join(reasons)}; docs/desk.md lists the settings"
+        )
+
+
+class LedgerNotFound(InputError):
+    """A ledger that nobody has set up: there is nothing to copy, or to forget."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        super().__init__(
+            f"there is no desk's ledger at {place}: name it by --ledger or --settings, as for "
+            "`honorarium serve`, which makes new ones"
         )
 
 
@@ -122,16 +133,33 @@ def load(settings: Path | None, **flags: Any) -> Any:
     """The desk's settings. Raises SettingsRefused, with every reason."""
     _must_be_installed()
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
-    from honorarium.desk import load_settings
+    from honorarium.desk import load_settings, unknown_variables
 
+    reasons = [f"{name}: no setting is called so" for name in unknown_variables()]
     try:
-        return load_settings(settings, **flags)
+        known = load_settings(settings, **flags)
     except ValidationError as error:
-        reasons = [
-            f"{'.'.join(map(str, each['loc']))}: {each['msg'].lower()}" for each in error.errors()
-        ]
-        raise SettingsRefused(reasons) from None
+        reasons += [f"{'.'.join(map(str, each['loc']))}: {_why(each)}" for each in error.errors()]
+    except SettingsError as error:  # a variable that has to be JSON
+        reasons.append(str(error))
+    except OSError as error:
+        reasons.append(f"{settings} cannot be read: {error.strerror or error}")
+    except ValueError as error:  # no UTF-8, or no TOML
+        reasons.append(f"{settings} is no TOML: {error}")
+    if reasons:
+        raise SettingsRefused(reasons)
+    return known
+
+
+def _why(fault: Any) -> str:
+    """What is wrong with one setting, without pydantic's own words before it."""
+    said: str = fault["msg"]
+    if fault["type"] == "extra_forbidden":
+        return "no setting is called so"
+    said = said.removeprefix("Value error, ")
+    return said[0].lower() + said[1:]
 
 
 # ---------------------------------------------------------------------- beside it
@@ -170,7 +198,7 @@ def restore(
     """
     from honorarium.ledger import backup as copy
 
-    with _ledger(settings, ledger) as opened:
+    with _ledger(settings, ledger, new=True) as opened:
         rows = copy.restore(file, opened)
     _say(as_json, f"{rows:,} rows are restored", rows=rows)
 
@@ -207,21 +235,26 @@ def erase(
     """
     from honorarium.desk import keep
 
+    whom = account_of(account)
     with _ledger(settings, ledger) as opened:
-        gone = keep.erase(opened, account_of(account))
+        gone = keep.erase(opened, whom)
+    found = f"{gone.sessions:,} sessions name nobody any more; {gone.records:,} journal records are"
+    none = f"no session names {plain(whom)} as client or payer; its sign-ins and webhooks are"
     _say(
         as_json,
-        f"{gone.sessions:,} sessions name nobody any more; {gone.records:,} journal records are "
-        "gone",
+        f"{found if gone.sessions else none} gone",
         sessions=gone.sessions,
         records=gone.records,
     )
 
 
-def _ledger(settings: Path | None, given: str | None) -> Any:
+def _ledger(settings: Path | None, given: str | None, *, new: bool = False) -> Any:
+    """Raises LedgerNotFound, unless it may be `new`: a mistyped name is not an empty ledger."""
     from honorarium.ledger import Ledger as Opened
 
     opened = Opened(load(settings, ledger=given).ledger)
+    if not new and not opened.is_there():
+        raise LedgerNotFound(opened.place)
     opened.set_up()
     return opened
 
@@ -230,4 +263,4 @@ def _say(as_json: bool, sentence: str, **facts: Any) -> None:
     if as_json:
         print(json.dumps(facts))
     else:
-        Console().print(sentence, highlight=False)
+        Console().print(sentence, highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from honorarium.desk.desk import Desk, OtherLedger
 from honorarium.desk.intake import DeskBusy, Intake, TooMuchJournal
 from honorarium.desk.readings import Reading, Readings
-from honorarium.desk.settings import Settings, load_settings
+from honorarium.desk.settings import Settings, load_settings, unknown_variables
 
 __all__ = [
     "Desk",
@@ -15,4 +15,5 @@ __all__ = [
     "Settings",
     "TooMuchJournal",
     "load_settings",
+    "unknown_variables",
 ]

@@ -5,10 +5,14 @@ The table in docs/desk.md is made of these fields (`scripts/settings_page.py`).
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,7 +20,24 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-PREFIX = "HONORARIUM_DESK_"
+PREFIX: Final = "HONORARIUM_DESK_"
+
+
+def _an_address(text: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        raise ValueError(f"{text!r} is no address: it has 0x and 40 hexadecimal digits")
+    return text
+
+
+def _a_place(url: str) -> str:
+    """Wallets sign in to it, and programs compare it: it says how it is reached, and no more."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not of the form https://desk.example")
+    return url
+
+
+AddressText = Annotated[str, AfterValidator(_an_address)]
 
 
 class Settings(BaseSettings):
@@ -34,7 +55,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Where it listens.")
     port: int = Field(8470, ge=1, le=65535, description="The port on which it listens.")
-    public_url: str | None = Field(
+    public_url: Annotated[str, AfterValidator(_a_place)] | None = Field(
         None,
         description="How clients reach it, https://desk.example; without: the host and port. "
         "Wallets sign in to this address.",
@@ -63,14 +84,16 @@ class Settings(BaseSettings):
         description="Base units that a session has to bring, for tokens whose price is not in "
         "`coin_prices`; without: such tokens are not settled, but for the test token.",
     )
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error."
+    )
     retention_days: int = Field(
         3650, ge=1, description="Closed sessions' journals are kept for so long (see `desk prune`)."
     )
 
     # ------------------------------------------------------------------ who may ask for how much
 
-    advisors: tuple[str, ...] | None = Field(
+    advisors: tuple[AddressText, ...] | None = Field(
         None, description="The addresses that may enrol as advisors; without: whoever signs in."
     )
     token_hours: int = Field(24, ge=1, le=720, description="So long a sign-in counts.")
@@ -95,7 +118,7 @@ class Settings(BaseSettings):
     relayer_low: float = Field(
         0.01, ge=0, description="Whole coins below which the relayer relays no more, to settle."
     )
-    coin_prices: dict[str, int] = Field(
+    coin_prices: dict[AddressText, int] = Field(
         default_factory=dict,
         description="For a token's address, how many of its base units a whole coin costs.",
     )
@@ -155,8 +178,12 @@ class Settings(BaseSettings):
 def load_settings(file: Path | None = None, **flags: Any) -> Settings:
     """The settings; flags that are None were not given.
 
-    Raises pydantic's ValidationError, which names every setting that cannot be.
+    Raises pydantic's ValidationError, which names every setting that cannot be, and SettingsError;
+    OSError and TOMLDecodeError for the file.
     """
+    if file is not None:
+        with file.open("rb"):  # pydantic takes one that is not there for an empty one
+            pass
     given = {name: value for name, value in flags.items() if value is not None}
 
     class FromFile(Settings):
@@ -165,3 +192,13 @@ def load_settings(file: Path | None = None, **flags: Any) -> Settings:
         )
 
     return FromFile(**given)
+
+
+def unknown_variables(environment: Iterable[str] = os.environ) -> list[str]:
+    """Variables that are named as settings are, and name none: a mistyped one says nothing else."""
+    return sorted(
+        name
+        for name in environment
+        if name.upper().startswith(PREFIX)
+        and name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields
+    )

@@ -224,7 +224,8 @@ class Settler:
                 continue  # it lives
             try:
                 left = left_by(self._ledger, name)
-                log.warning("replica %s is gone, with %d settlements", name, len(left))
+                level = logging.WARNING if left else logging.INFO
+                log.log(level, "replica %s is gone, with %d settlements", name, len(left))
                 for batch in left:
                     self._steps.goes_on(batch, self.replica)
                     self._workflows.adopt(batch)

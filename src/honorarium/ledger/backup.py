@@ -11,10 +11,11 @@ import gzip
 import hashlib
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection, Table, func, insert, select, text
 
@@ -37,38 +38,60 @@ class BackupRefused(InputError):
         )
 
 
+class BackupNotWritten(InputError):
+    """A place where no copy can be written. What was there before still is."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"no copy can be written to {path}: {reason}; make the folder or room in it, or name "
+            "another file"
+        )
+
+
 def backup(ledger: Ledger, path: Path, seen: Callable[[str, int], None] | None = None) -> int:
     """Copies everything, as it was at one moment, into `path`; how many rows.
 
-    The file appears when it is whole. `seen` is told of every table and its rows.
+    The file appears, or replaces an older one, when it is whole. `seen` is told of every table and
+    its rows. Raises BackupNotWritten.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as raw:
+            part.chmod(0o600)
+            rows = _write(ledger, raw, seen)
+            raw.flush()
+            os.fsync(raw.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise BackupNotWritten(path, error.strerror or str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return rows
+
+
+def _write(ledger: Ledger, raw: IO[bytes], seen: Callable[[str, int], None] | None) -> int:
     rows = 0
     digest = hashlib.sha256()
-    with ledger.read() as connection, part.open("xb") as raw:
+    with ledger.read() as connection, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
         if not ledger.is_sqlite:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        part.chmod(0o600)
-        with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
 
-            def line(value: Any) -> None:
-                data = json.dumps(value, separators=(",", ":")).encode() + b"\n"
-                digest.update(data)
-                file.write(data)
+        def line(value: Any) -> None:
+            data = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+            digest.update(data)
+            file.write(data)
 
-            line({"kind": KIND, "tables": [table.name for table in metadata.sorted_tables]})
-            for table in metadata.sorted_tables:
-                count = 0
-                for row in connection.execute(select(table)).mappings().yield_per(AT_ONCE):
-                    line([table.name, {name: _plain(value) for name, value in row.items()}])
-                    count += 1
-                rows += count
-                if seen:
-                    seen(table.name, count)
-            file.write(json.dumps({"rows": rows, "sha256": digest.hexdigest()}).encode() + b"\n")
-        raw.flush()
-        os.fsync(raw.fileno())
-    part.replace(path)
+        line({"kind": KIND, "tables": [table.name for table in metadata.sorted_tables]})
+        for table in metadata.sorted_tables:
+            count = 0
+            for row in connection.execute(select(table)).mappings().yield_per(AT_ONCE):
+                line([table.name, {name: _plain(value) for name, value in row.items()}])
+                count += 1
+            rows += count
+            if seen:
+                seen(table.name, count)
+        file.write(json.dumps({"rows": rows, "sha256": digest.hexdigest()}).encode() + b"\n")
     return rows
 
 

@@ -68,9 +68,6 @@ class Ledger:
 
     def _connect(self) -> Engine:
         if self.is_sqlite:
-            database = make_url(self.url).database
-            if database and database != ":memory:":
-                Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             engine = create_engine(self.url, connect_args={"timeout": WAIT})
             event.listen(engine, "connect", _prepare)
             event.listen(engine, "begin", _begin)
@@ -111,11 +108,25 @@ class Ledger:
         except SQLAlchemyError as error:
             raise LedgerUnusable(self.place, str(error).strip()) from error
 
+    def is_there(self) -> bool:
+        """Whether somebody set it up already."""
+        if self._file is not None and not self._file.is_file():
+            return False  # to look would make it
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision() is not None
+
+    @property
+    def _file(self) -> Path | None:
+        database = make_url(self.url).database
+        return Path(database) if self.is_sqlite and database and database != ":memory:" else None
+
     def set_up(self) -> None:
         """Makes the tables, or brings those of an older version up to date. Again does nothing.
 
         Raises LedgerTooNew for one that a newer version wrote.
         """
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._lock, self.translated(), self.engine.connect() as connection:
             script = ScriptDirectory(str(MIGRATIONS))
             known = script.get_current_head()
