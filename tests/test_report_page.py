@@ -226,7 +226,7 @@ def test_overlapping_sessions_are_drawn_up_to_a_limit_and_kept_apart() -> None:
     assert list(made.overlaps[ADVISOR]) == sorted(made.overlaps[ADVISOR], key=lambda b: b.start)
 
 
-@pytest.mark.parametrize("days", [1, 30, 300, 3000])
+@pytest.mark.parametrize("days", [1, 30, 300, 3000, 12_000_000])
 def test_time_is_cut_so_that_a_plot_stays_readable(days: int) -> None:
     page = as_html(model([session(1), session(2, opened_at=START + days * 86_400)]))
     figure = re.findall("<figure>.*?</figure>", page, re.DOTALL)[0]
