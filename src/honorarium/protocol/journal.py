@@ -248,8 +248,7 @@ def _object(where: str, line: str, keys: set[str]) -> dict[str, Any]:
     except ValueError as error:
         raise JournalRefused(where, f"it is not JSON ({error})") from None
     if not isinstance(found, dict) or found.keys() != keys:
-        names = ", ".join(sorted(keys))
-        raise JournalRefused(where, f"it must be a JSON object with exactly: {names}")
+        raise JournalRefused(where, f"it must be an object of {', '.join(sorted(keys))}")
     return found
 
 
