@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from honorarium.cli.serve import (
     prune,
     restore,
 )
-from honorarium.desk import Settings
+from honorarium.desk import load_settings
 from honorarium.ledger import Ledger
 from honorarium.ledger.backup import BackupNotWritten
 from honorarium.protocol import Key
@@ -70,7 +71,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_begun(
     ledger = tmp_path / "desk.sqlite3"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        settings = Settings(port=port, ledger=str(ledger), rpc="http://127.0.0.1:1")
+        settings = load_settings(port=port, ledger=str(ledger), rpc="http://127.0.0.1:1")
         with pytest.raises(NotListening) as refused:
             run(settings, Key.generate(), lambda desk: None)
     assert refused.value.port == port
@@ -80,11 +81,12 @@ def test_a_port_that_is_taken_is_said_before_anything_is_begun(
 
 def test_a_mistyped_ledger_is_not_an_empty_one(tmp_path: Path) -> None:
     wrong = str(tmp_path / "folder" / "desk.sqlite3")
-    for command in (
+    commands: tuple[Callable[[], None], ...] = (
         lambda: backup(tmp_path / "copy.gz", ledger=wrong),
         lambda: prune(ledger=wrong),
         lambda: erase(SOMEBODY, ledger=wrong),
-    ):
+    )
+    for command in commands:
         with pytest.raises(LedgerNotFound, match=r"folder/desk\.sqlite3"):
             command()
     assert not any(tmp_path.iterdir())
