@@ -39,8 +39,8 @@ NAMES: dict[str, str] = {
         VoucherBook WrongAdvisorKey
     """,
     "remote": """
-        Api AsyncDesk Desk DeskNotNamed DeskRefused DeskUnreachable Earnings Enrolled
-        Facts NotADesk NotSentHere NotSettledYet OtherDesk OtherQuote SignedIn
+        Api AsyncApi AsyncDesk Desk DeskNotNamed DeskRefused DeskUnreachable Earnings
+        Enrolled Facts NotADesk NotSentHere NotSettledYet OtherDesk OtherQuote SignedIn
     """,
     "statement": """
         BalanceDiffers Entries Entry FILES FontUnusable GlyphsMissing Kind Paid Period

@@ -322,6 +322,8 @@ async def advisors_are_found_and_come_and_go(w: World) -> None:
     with pytest.raises(DeskRefused, match="AdvisorNotKnown"):
         await done(w.desk.advisor(w.client.address))
     await done(w.desk.sign_in(w.keys["client"]))
+    webhooks = await done(w.desk.api.call("GET", "/v1/webhooks", signer=w.keys["client"]))
+    assert webhooks == {"items": [], "next": None}
     await done(w.desk.sign_out(w.keys["client"]))
     asked = (w.agent.address, "standard", w.client.address, w.client.meter_key.address)
     ahead = await w.quote(context=ZERO_HASH)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from honorarium.chain import Contracts, LocalChain, calls
 from honorarium.chain.deploy import shown
@@ -59,7 +60,18 @@ class Person:
         return shown(self.key.address)
 
     def does(self, *words: str | Path) -> Any:
-        done = subprocess.run(
+        done = self._run(*words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1] if words[0] == "meter" else done.stdout)
+
+    def is_refused(self, *words: str | Path) -> str:
+        done = self._run(*words)
+        assert done.returncode == 2, done.stdout
+        error: str = json.loads(done.stderr)["error"]
+        return error
+
+    def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*COMMAND, *map(str, words), "--json"],
             env=self.env,
             cwd=self.folder,
@@ -67,8 +79,6 @@ class Person:
             text=True,
             timeout=120,
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1] if words[0] == "meter" else done.stdout)
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
@@ -98,9 +108,18 @@ def test_a_session_lives_by_commands_without_a_node(
         assert (signed["client"], signed["declined"]) == (client.address, None)
     opened = client.does("open", "quote.json", "--deposit", "30")
     assert opened["deposit"]["amount"] == "30"
+    assert opened["note"] is None
     client.does("topup", "quote.json", "40")
+    assert "open already" in client.does("open", "quote.json", "--deposit", "30")["note"]
     ended = client.does("meter", "quote.json", "--answered", "--until", "2", "-o", "v.json")
     assert ended["ended"]
+    settled = advisor.does("settle", client.folder / "quote.json")  # what the desk has
+    assert (settled["status"], settled["units"]) == ("open", ended["signed"])
+    token = advisor.does("account", "token")["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    mine = f"{desk.url}/v1/sessions?advisor={advisor.address}"
+    seen = requests.get(mine, headers=bearer, timeout=10)
+    assert [each["session"] for each in seen.json()["items"]] == [opened["session"]]
     for _ in range(2):  # meant twice, so done twice
         client.does("tip", "quote.json", "1")
     closed = advisor.does("close", client.folder / "quote.json")
@@ -110,6 +129,7 @@ def test_a_session_lives_by_commands_without_a_node(
     advisor.does("answer", client.folder / "quote.json", "--text", "thank you")
     fee = int(closed["fee"]["base_units"])
     assert int(advisor.does("withdraw")["withdrawn"]["base_units"]) == fee
+    assert advisor.is_refused("withdraw") == "NothingOwed"
     with Contracts.connect(chain.url) as contracts:
         token = contracts.default_token()
         assert int(contracts.wallet(token, client.key.address)) == MONEY - fee - 2_000_000

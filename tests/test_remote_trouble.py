@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from honorarium.advisor import Agent, Offer
-from honorarium.chain import Contracts, LocalChain, OutboxUnusable, calls
+from honorarium.chain import Contracts, LocalChain, Node, OutboxUnusable, calls
 from honorarium.chain.deploy import shown
 from honorarium.client import Client, LiveMeter, Meter
+from honorarium.desk import keep
 from honorarium.errors import NodeUnreachable, WrongSignature
 from honorarium.ids import ZERO_HASH, Address
+from honorarium.ledger import Ledger
 from honorarium.protocol import (
     Acknowledgement,
     Key,
@@ -35,6 +40,7 @@ from honorarium.remote import (
     OtherDesk,
     OtherQuote,
 )
+from honorarium.remote.place import blocking_through, chain_at
 from honorarium.remote.problems import read_problem
 from honorarium.units import BaseUnits, Seconds
 from serving import Serving, crooked, free_port, serving
@@ -190,7 +196,9 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_done_once(
     assert before - int(client.wallet()) == 1_000_000
 
 
-def test_a_meter_outlives_its_desk_and_sends_again(chain: LocalChain, tmp_path: Path) -> None:
+def test_a_meter_and_an_agent_outlive_their_desk_and_go_on(
+    chain: LocalChain, tmp_path: Path
+) -> None:
     client_key, advisor_key = Key.generate(), Key.generate()
     with Contracts.connect(chain.url) as contracts:
         minted = calls.mint_batch([client_key.address], [10**9])
@@ -203,9 +211,15 @@ def test_a_meter_outlives_its_desk_and_sends_again(chain: LocalChain, tmp_path: 
         agent.enrol("Ada")
         client = Client(place, client_key, meters=tmp_path / "meters")
         session = client.open(offered(agent, client))
-        with LiveMeter(place, session, answer=2.0) as line:
+        lines: list[DeskUnreachable | None] = []
+        with (
+            LiveMeter(place, session, answer=2.0) as line,
+            at_work(place, running.url, advisor_key, lines),
+        ):
             line.answer()
             line.count()
+            with Ledger(str(running.folder / "desk.sqlite3")) as ledger:
+                keep.erase(ledger, agent.address)  # its sign-ins too
             running.kill()
             line.count()  # signed, and nobody there
             assert (session.meter.exposure, _down(line)) == (1, True)
@@ -218,6 +232,12 @@ def test_a_meter_outlives_its_desk_and_sends_again(chain: LocalChain, tmp_path: 
             line.count()
             assert (session.meter.signed_units, session.meter.exposure) == (3, 0)
             assert not _down(line)
+            while len(lines) < 2:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            down, there = lines
+            assert isinstance(down, DeskUnreachable)
+            assert there is None
         voucher = agent.voucher(session)
         assert voucher is not None
         assert voucher.units == 3
@@ -227,6 +247,29 @@ def test_a_meter_outlives_its_desk_and_sends_again(chain: LocalChain, tmp_path: 
         again = Meter.resume_from(file, client.meter_key)
         assert again.acknowledged_by == place.facts().acknowledger
         again.release()
+
+
+@contextmanager
+def at_work(place: Desk, url: str, key: Key, lines: list[DeskUnreachable | None]) -> Iterator[None]:
+    """The advisor's program on a line of its own, which notes what becomes of that."""
+    over = threading.Event()
+
+    def work() -> None:
+        with Desk.connect(url) as own:
+            Agent(own, key).serve(over.is_set, line=lines.append)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        until = time.monotonic() + 20
+        while place.advisor(key.address).away:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield
+    finally:
+        over.set()
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def _down(line: LiveMeter) -> bool:
@@ -269,6 +312,31 @@ def test_what_cannot_be_kept_is_not_handed_over(
     ):
         Client(place, client.core.signer).tip(session.terms, "1", idempotency_key="once")
     assert int(client.wallet()) == before
+
+
+def test_whose_fault_it_is_that_no_chain_answers_is_said(tmp_path: Path) -> None:
+    class Down(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Down)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = chain_at(f"http://127.0.0.1:{server.server_address[1]}")
+    try:
+        with Node(url, wire=blocking_through) as node:
+            with pytest.raises(NodeUnreachable, match="its own node does not answer"):
+                node.block()
+            with pytest.raises(NodeUnreachable, match="its own node does not answer"):
+                node.batch([("eth_chainId", ()), ("eth_blockNumber", ())])
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(NotADesk, match="does not begin with http"):
+        Desk.connect("127.0.0.1:8470", state=tmp_path)
 
 
 # ---------------------------------------------------------------------- wallets and problems

@@ -25,7 +25,7 @@ from honorarium.protocol.offer import Offer
 from honorarium.protocol.sign_in import enrolment_statement
 from honorarium.remote import AsyncDesk, Desk, DeskUnreachable, Earnings, Enrolled
 from honorarium.remote.api import read_or_refuse
-from honorarium.remote.problems import read_problem
+from honorarium.remote.problems import DeskRefused, read_problem
 from honorarium.remote.routes import session_path
 from honorarium.remote.values import account
 from honorarium.remote.web import Socket
@@ -36,6 +36,9 @@ Policy = Callable[[Terms], str | None]
 
 LOOK: Final = 0.5
 """So often (seconds) a serving agent looks whether it should end."""
+
+READY: Final = 10.0
+"""So long (seconds) the desk has to say that it knows who serves."""
 
 SLACK: Final = 300
 """So many seconds a desk's clock may differ from the chain's."""
@@ -68,7 +71,8 @@ class AsyncAgent(AsyncAdvisor):
         """Enrols, and sets the `offers`. Again changes the name, and whether sessions are taken.
 
         One signature signs in, and lets the desk acknowledge vouchers for this advisor: clients
-        check it. Raises what `Api.call` raises, and what the contract would refuse of an offer.
+        check it. Raises what `AsyncApi.call` raises, and what the contract would refuse of an
+        offer.
         """
         desk = (await self.desk.facts()).acknowledger
         signed = await self.desk.api.sign_in(self.signer, enrolment_statement(desk))
@@ -108,21 +112,29 @@ class AsyncAgent(AsyncAdvisor):
         until: Callable[[], bool] = lambda: False,
         *,
         each: Callable[[Terms, str | None], object] = lambda terms, declined: None,
+        line: Callable[[DeskUnreachable | None], object] = lambda trouble: None,
     ) -> None:
         """Signs quotes as clients ask for them, until `until` says so (looked at all the time).
 
-        `each` sees the terms, and why they were declined. A line that breaks is made anew. Raises
-        what the desk refuses, as NotSignedIn for an advisor who is not enrolled.
+        `each` sees the terms, and why they were declined. A line that breaks is made anew, and a
+        sign-in that the desk has forgotten too; `line` sees the trouble when it is down, and None
+        when it is there again. Raises what the desk refuses, as AdvisorNotKnown for an advisor who
+        is not enrolled.
         """
-        pause = 0.25
+        pause, down = 0.25, False
         while not until():
             try:
                 socket = await self._hang_on()
-            except DeskUnreachable:
+            except DeskUnreachable as trouble:
+                if not down:
+                    line(trouble)
+                down = True
                 await self.desk.node.wire.sleep(pause)
                 pause = min(2 * pause, 8.0)
                 continue
-            pause = 0.25
+            if down:
+                line(None)
+            pause, down = 0.25, False
             try:
                 await self._sign_for(socket, until, each)
             except Silence:
@@ -131,12 +143,31 @@ class AsyncAgent(AsyncAdvisor):
                 await socket.close()
 
     async def _hang_on(self) -> Socket:
+        """A line on which the desk may ask. Raises DeskUnreachable, and what the desk refuses."""
+        try:
+            return await self._begin()
+        except DeskRefused as refused:
+            if refused.status != 401:
+                raise
+            self.desk.api.forget(self.signer)  # the desk did already, or its time is over
+            return await self._begin()
+
+    async def _begin(self) -> Socket:
         token = await self.desk.api.token(self.signer)
         socket = await self.desk.api.listen("/v1/agent")
         try:
             await socket.send(json.dumps({"token": token}))
+            text = await socket.receive(READY)
+            if text is None:
+                raise Silence(f"it is not ready within {READY:g} seconds")
+            if problem := _object(text).get("problem"):
+                raise read_problem(problem)
         except Silence as silence:
+            await socket.close()
             raise DeskUnreachable(self.desk.api.url, silence.reason) from None
+        except BaseException:
+            await socket.close()
+            raise
         return socket
 
     async def _sign_for(

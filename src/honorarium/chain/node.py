@@ -390,8 +390,15 @@ class AsyncNode:
 class Node:
     """As AsyncNode, for programs without an event loop: every method returns when it is done."""
 
-    def __init__(self, url: str, *, timeout: float = 30, patience: float = PATIENCE) -> None:
-        self.core = AsyncNode(url, timeout=timeout, patience=patience, wire=BlockingWire)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 30,
+        patience: float = PATIENCE,
+        wire: Callable[[str, float], Wire] = BlockingWire,
+    ) -> None:
+        self.core = AsyncNode(url, timeout=timeout, patience=patience, wire=wire)
 
     def __enter__(self) -> Self:
         return self

@@ -9,9 +9,20 @@ import typer
 
 from honorarium.chain import key_from_environment, write_keystore
 from honorarium.chain.keystore import KEY_VARIABLE
-from honorarium.cli.common import AsJson, KeyEnv, Keystore, meter_key, show, signer
+from honorarium.cli.agent import LOCAL_DESK, AtDesk
+from honorarium.cli.common import (
+    AsJson,
+    KeyEnv,
+    Keystore,
+    ManifestFile,
+    meter_key,
+    moment,
+    show,
+    signer,
+)
 from honorarium.cli.secrets import password_of
 from honorarium.protocol.keys import Key
+from honorarium.remote import Desk
 
 account = typer.Typer(no_args_is_help=True, help="Make and show accounts; keys stay in files.")
 
@@ -49,3 +60,26 @@ def show_account(
     """
     key = signer(keystore, key_env)
     show(as_json, {"account": key.address, "meter": meter_key().address})
+
+
+@account.command("token")
+def token(
+    desk: AtDesk = LOCAL_DESK,
+    manifest: ManifestFile = None,
+    keystore: Keystore = None,
+    key_env: KeyEnv = KEY_VARIABLE,
+    as_json: AsJson = False,
+) -> None:
+    """Sign in to a desk, and print the token that its API wants: `Authorization: Bearer TOKEN`.
+
+    Whoever has it reads at the desk what this account may, until its time is over; nothing can be
+    paid or signed with it.
+
+    Example: honorarium account token --desk http://127.0.0.1:8470
+    """
+    with Desk.connect(desk, manifest=manifest) as place:
+        known = place.sign_in(signer(keystore, key_env))
+    if as_json:
+        show(True, {"token": known.token, "expires_at": moment(known.expires_at)})
+    else:
+        typer.echo(known.token)

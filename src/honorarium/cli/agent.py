@@ -24,6 +24,8 @@ from honorarium.cli.common import (
     show,
     signer,
     token_of,
+    visible,
+    waiting,
 )
 from honorarium.cli.quotes import (
     ConnectFee,
@@ -39,7 +41,7 @@ from honorarium.cli.quotes import (
 )
 from honorarium.protocol import Terms
 from honorarium.protocol.documents import write_quote
-from honorarium.remote import Desk
+from honorarium.remote import Desk, DeskUnreachable
 from honorarium.units import Seconds
 
 AtDesk = Annotated[
@@ -113,9 +115,18 @@ def agent(
                 what = f"declined: {declined}" if declined else "signed"
                 typer.echo(f"quote for {plain(terms.client)} {what}")
 
+        def line(trouble: DeskUnreachable | None) -> None:
+            why = None if trouble is None else visible(trouble.reason)
+            if as_json:
+                typer.echo(json.dumps({"trouble": why}))
+            elif why is None:
+                typer.echo("the desk is there again")
+            else:
+                typer.echo(f"the desk does not answer ({why}); clients wait, and so does this")
+
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, lambda *_: over.set())
-        advisor.serve(over.is_set, each=tell)
+        advisor.serve(over.is_set, each=tell, line=line)
 
 
 def ask(
@@ -138,7 +149,8 @@ def ask(
     """
     with Desk.connect(desk, manifest=manifest) as place:
         client = signer(keystore, key_env).address
-        quote = place.quote(account_of(advisor), tariff, client, meter_key().address)
+        with waiting("the advisor's agent"):
+            quote = place.quote(account_of(advisor), tariff, client, meter_key().address)
         text = write_quote(quote, place.escrow)
         if out is not None:
             out.write_text(text, encoding="utf-8")

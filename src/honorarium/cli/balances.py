@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from honorarium.chain import Account, Contracts
+from honorarium.chain.deploy import shown
 from honorarium.chain.keystore import KEY_VARIABLE
 from honorarium.cli.common import (
     LOCAL_NODE,
@@ -24,8 +25,21 @@ from honorarium.cli.common import (
     signer,
     token_of,
 )
-from honorarium.ids import ZERO_ADDRESS
+from honorarium.errors import InputError, ZeroAmount
+from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.money import Token
+
+
+class NothingOwed(InputError):
+    """A balance that is empty, of which everything is to be paid out."""
+
+    def __init__(self, account: Address, token: Token) -> None:
+        self.account, self.token = account, token
+        super().__init__(
+            f"the escrow owes {shown(account)} no {token.symbol}: what is earned is there once it "
+            "is settled or closed; another token is named by --token"
+        )
+
 
 AmountText = Annotated[str, typer.Argument(metavar="AMOUNT", help="In whole tokens: 12.50")]
 
@@ -122,7 +136,12 @@ def withdraw(
         target = account_of(to) if to else account.address
         much = "all" if wanted is None else wanted.base_units
         with once(contracts, account.address, "withdraw", known.address, target, much) as this:
-            paid = account.withdraw(known.address, wanted, target, idempotency_key=this.key)
+            try:
+                paid = account.withdraw(known.address, wanted, target, idempotency_key=this.key)
+            except ZeroAmount:
+                if wanted is not None:
+                    raise
+                raise NothingOwed(account.address, known) from None
         facts = {
             "withdrawn": paid,
             "left": account.balance(known.address),

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import secrets
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ from honorarium.protocol.documents import read_quote
 from honorarium.remote import Desk
 
 LONGEST_DOCUMENT: Final = 2**24  # bytes
+
+LONG: Final = 2.0
+"""So many seconds somebody waits without a word."""
 
 LOCAL_NODE: Final = "http://127.0.0.1:8545"
 
@@ -134,6 +139,21 @@ def signer(keystore: Path | None, key_env: str) -> Key:
 
 
 @contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says to whoever looks on what is waited for, once that takes longer than two seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    late = threading.Timer(LONG, lambda: typer.echo(f"waiting for {what} ...", err=True))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+
+
+@contextmanager
 def alone(contracts: Contracts, account: Address) -> Iterator[None]:
     """One command at a time moves an account's money: approvals are of exactly one amount, and
     what looks interrupted would else be another command at work.
@@ -147,8 +167,9 @@ def alone(contracts: Contracts, account: Address) -> Iterator[None]:
     except OSError as error:
         raise OutboxUnusable(file, str(error)) from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        with waiting("the chain"):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
     finally:
         os.close(handle)
 
@@ -357,6 +378,8 @@ def human(value: object) -> str:
     """A value for people."""
     if isinstance(value, bytes):
         return shown(Address(value)) if len(value) == 20 else "0x" + value.hex()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, Token) and not value.is_coin:

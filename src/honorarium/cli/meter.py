@@ -183,16 +183,33 @@ def _live(running: _Running, ends: float | None) -> None:
 
 def _plainly(running: _Running, ends: float | None, as_json: bool) -> None:
     """For programs: a line whenever something is new."""
-    before = ""
+    before, told = "", (0, "")
     with suppress(KeyboardInterrupt):
         while _go_on(running, ends):
             _step(running)
             facts = _facts(running)
-            line = json.dumps(facts) if as_json else f"{facts['units']} units, {facts['fee']}"
+            line = (
+                json.dumps(facts)
+                if as_json
+                else f"{_many(int(str(facts['units'])))}, {facts['fee']}"
+            )
             if line != before:
                 typer.echo(line)
                 before = line
+            if not as_json:
+                told = _tell(running, told)
             time.sleep(EVERY)
+
+
+def _tell(running: _Running, told: tuple[int, str]) -> tuple[int, str]:
+    """What happened since, on stderr; what is told by now."""
+    count, trouble = told
+    for said in running.said[count:]:
+        typer.echo("! " + said, err=True)
+    if running.trouble != trouble:
+        now = f"! {visible(running.trouble)}" if running.trouble else "! it answers again"
+        typer.echo(now, err=True)
+    return len(running.said), running.trouble
 
 
 def _go_on(running: _Running, ends: float | None) -> bool:
@@ -263,8 +280,21 @@ def _end(running: _Running, as_json: bool) -> None:
         typer.echo(json.dumps({**facts, "ended": True, "voucher": str(running.out)}))
         return
     signed = running.meter.signed_units
-    where = f"; the advisor closes with {running.out}" if signed else ", and nothing is due"
-    typer.echo(f"{signed:,} {'unit' if signed == 1 else 'units'} signed, {facts['fee']}{where}")
+    if not signed:
+        where = ", and nothing is due"
+    elif running.line is None:
+        where = f"; the advisor closes with {running.out}"
+    elif running.line.trouble is None:
+        where = "; the desk has the voucher, and the advisor may close"
+    else:
+        where = (
+            f"; the desk has not all of it: go on later, or the advisor closes with {running.out}"
+        )
+    typer.echo(f"{_many(signed)} signed, {facts['fee']}{where}")
+
+
+def _many(units: int) -> str:
+    return f"{units:,} {'unit' if units == 1 else 'units'}"
 
 
 def _facts(running: _Running) -> dict[str, object]:
@@ -278,6 +308,7 @@ def _facts(running: _Running) -> dict[str, object]:
         "signed": meter.signed_units,
         "funded": meter.funded_units,
         "fee": str(running.token.amount(fee)),
+        "trouble": running.trouble or None,
         "left": str(running.token.amount(meter.deposit - fee)),
         "notices": list(running.said),
     }
@@ -327,7 +358,7 @@ def _panel(running: _Running) -> Panel:
     ]
     lines += [Text("! " + said, style="yellow") for said in running.said[-3:]]
     if running.trouble:
-        lines.append(Text("node: " + visible(running.trouble), style="red"))
+        lines.append(Text("! " + visible(running.trouble), style="red"))
     keys = "a answered" if running.last is None else "p pause  r resume"
     counts = "" if meter.terms.tariff.unit_seconds else "  + count"
     return Panel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -31,10 +31,11 @@ from honorarium.cli.common import (
     session_terms,
     show,
     signer,
+    waiting,
 )
 from honorarium.cli.quotes import terms_shown
 from honorarium.client import Client
-from honorarium.errors import JournalChanged
+from honorarium.errors import InputError, JournalChanged
 from honorarium.protocol import SignedVoucher, Terms
 from honorarium.protocol.documents import read_voucher
 from honorarium.protocol.journal import head_of
@@ -56,6 +57,8 @@ VoucherFile = Annotated[
     Path | None,
     typer.Option("--voucher", metavar="FILE", help="The client's last voucher."),
 ]
+
+ALREADY: Final = "it was open already with this deposit, and nothing was paid; `topup` raises it"
 
 
 def open_session(
@@ -107,6 +110,7 @@ def open_session(
                 "deposit": token.amount(session.meter.deposit),
                 "opened_at": moment(session.opened_at),
                 **({} if asked else terms_shown(offer.terms, token)),
+                "note": ALREADY if session.meter.deposit != amount.base_units else None,
                 "next": f"honorarium meter 0x{session.id.hex()}",
             },
         )
@@ -141,9 +145,7 @@ def topup(
 
 def settle(
     session: SessionName,
-    voucher: Annotated[
-        Path, typer.Option("--voucher", metavar="FILE", help="The client's last voucher.")
-    ],
+    voucher: VoucherFile = None,
     rpc: Rpc = LOCAL_NODE,
     desk: DeskUrl = None,
     manifest: ManifestFile = None,
@@ -153,14 +155,22 @@ def settle(
 ) -> None:
     """Take what a voucher proves; the session goes on. Anybody with the voucher may.
 
+    At a desk its advisor needs none: the best one that the desk has is taken.
+
     Example: honorarium settle 0x... --voucher voucher.json
     """
     with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         advisor = Advisor(contracts, signer(keystore, key_env))
-        _show_earned(
-            as_json, contracts, terms, advisor.settle(terms, _voucher(contracts, terms, voucher))
-        )
+        reading = _best(contracts, terms, voucher, advisor)
+        if reading is None:
+            raise InputError(
+                f"there is no voucher to settle 0x{terms.session_id(contracts.escrow).hex()} by: "
+                "name the client's last one by --voucher; only a desk keeps them by itself"
+            )
+        with waiting("the chain"):
+            earned = advisor.settle(terms, reading)
+        _show_earned(as_json, contracts, terms, earned)
 
 
 def close(
@@ -184,15 +194,15 @@ def close(
     with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
         advisor = Advisor(contracts, signer(keystore, key_env))
-        reading = _voucher(contracts, terms, voucher) if voucher is not None else None
-        if reading is None and isinstance(contracts, Desk):
-            reading = contracts.voucher(terms, advisor.core.signer)
+        reading = _best(contracts, terms, voucher, advisor)
         if sign:
             row = advisor.sign_closing(terms, reading)
             data = calls.close_for(row)
             _show_signed(contracts, Relayable("close", contracts.escrow.contract, data))
             return
-        _show_earned(as_json, contracts, terms, advisor.close(terms, reading))
+        with waiting("the chain"):
+            earned = advisor.close(terms, reading)
+        _show_earned(as_json, contracts, terms, earned)
 
 
 def leave(
@@ -213,7 +223,8 @@ def leave(
     """
     with connected(rpc, manifest, desk) as contracts:
         terms = session_terms(contracts, session)
-        ends = Client(contracts, signer(keystore, key_env)).leave(terms)
+        with waiting("the chain"):
+            ends = Client(contracts, signer(keystore, key_env)).leave(terms)
         session_id = terms.session_id(contracts.escrow)
         show(
             as_json,
@@ -259,6 +270,15 @@ def _show_signed(contracts: Contracts, signed: Relayable) -> None:
     where = handing(signed, contracts.escrow)
     assert isinstance(where, Handing)
     typer.echo(json.dumps(where.body))
+
+
+def _best(
+    contracts: Contracts, terms: Terms, path: Path | None, advisor: Advisor
+) -> SignedVoucher | None:
+    """The voucher in the file, or the best that the desk has."""
+    if path is not None:
+        return _voucher(contracts, terms, path)
+    return contracts.voucher(terms, advisor.core.signer) if isinstance(contracts, Desk) else None
 
 
 def _voucher(contracts: Contracts, terms: Terms, path: Path) -> SignedVoucher:

@@ -119,6 +119,8 @@ def _text(kind: str, domain: Domain, session_id: SessionId, rest: Mapping[str, A
 
 def _parsed(kind: str, text: str) -> tuple[dict[str, Any], Domain, SessionId]:
     found = json.loads(text, object_pairs_hook=_object)
+    if not isinstance(found, dict):
+        raise ValueError(f"it is {text.strip()[:20]!r}, and no object")
     if found["kind"] != kind:
         raise ValueError(f"it says it is a {found['kind']!r}, not a {kind!r}")
     domain = Domain(_number(found["chainId"]), Address(read_bytes(found["contract"], 20)))

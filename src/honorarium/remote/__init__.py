@@ -4,7 +4,7 @@
 same call, without a node and without gas.
 """
 
-from honorarium.remote.api import Api, OtherDesk, SignedIn
+from honorarium.remote.api import Api, AsyncApi, OtherDesk, SignedIn
 from honorarium.remote.desk import AsyncDesk, Desk
 from honorarium.remote.problems import DeskRefused, DeskUnreachable
 from honorarium.remote.refusals import (
@@ -18,6 +18,7 @@ from honorarium.remote.values import Earnings, Enrolled, Facts
 
 __all__ = [
     "Api",
+    "AsyncApi",
     "AsyncDesk",
     "Desk",
     "DeskNotNamed",

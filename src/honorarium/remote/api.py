@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from honorarium.chain.wire import Silence, Wire
+from honorarium.chain.wire import Silence, Wire, blocking
 from honorarium.errors import InputError, RateLimited
 from honorarium.ids import Address
 from honorarium.protocol.documents import UNREADABLE
@@ -59,7 +59,7 @@ class SignedIn:
     signature: bytes
 
 
-class Api:
+class AsyncApi:
     """The API of the desk at `url`."""
 
     def __init__(self, url: str, wire: Wire, web: MakeWeb) -> None:
@@ -92,7 +92,7 @@ class Api:
             headers["Idempotency-Key"] = secrets.token_hex(16)
         reply = await self._ask(method, path, headers | await self._bearer(signer), data)
         if reply.status == 401 and signer is not None:  # the desk forgot it, or its time is over
-            self._tokens.pop(signer.address, None)
+            self.forget(signer)
             reply = await self._ask(method, path, headers | await self._bearer(signer), data)
         if reply.status >= 400:
             raise problem_of(reply)
@@ -105,7 +105,7 @@ class Api:
             return await self._web.listen(path, bearer)
         except Silence as silence:
             if silence.status == 401 and signer is not None:  # the next time it signs in anew
-                self._tokens.pop(signer.address, None)
+                self.forget(signer)
             raise DeskUnreachable(self.url, silence.reason) from silence
 
     async def close(self) -> None:
@@ -163,6 +163,10 @@ class Api:
             known = await self.sign_in(signer)
         return known.token
 
+    def forget(self, signer: Signer) -> None:
+        """What is asked next signs in anew."""
+        self._tokens.pop(signer.address, None)
+
     async def _bearer(self, signer: Signer | None) -> dict[str, str]:
         return {} if signer is None else {"Authorization": f"Bearer {await self.token(signer)}"}
 
@@ -202,6 +206,24 @@ class Api:
 
     def _unreadable(self, what: str) -> DeskUnreachable:
         return DeskUnreachable(self.url, f"its answer is no {what}")
+
+
+class Api:
+    """As AsyncApi, for programs without an event loop; of a `Desk`."""
+
+    def __init__(self, core: AsyncApi) -> None:
+        self.core = core
+
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return self.core.url
+
+    call = blocking(AsyncApi.call)
+    answer = blocking(AsyncApi.answer)
+    sign_in = blocking(AsyncApi.sign_in)
+    sign_out = blocking(AsyncApi.sign_out)
+    token = blocking(AsyncApi.token)
 
 
 def read(reader: Callable[[Any], T], found: Any) -> T:

@@ -58,8 +58,16 @@ from honorarium.protocol.records import (
     reading_record,
 )
 from honorarium.protocol.sign_in import SignIn, SignInUnreadable, enrolment_statement, text_hash
-from honorarium.remote.api import Api, SignedIn, read, read_or_refuse
+from honorarium.remote.api import Api, AsyncApi, SignedIn, read, read_or_refuse
 from honorarium.remote.handed import Handed
+from honorarium.remote.place import (
+    CHAIN,
+    asyncio_through,
+    blocking_through,
+    chain_at,
+    deployment,
+    facts_of,
+)
 from honorarium.remote.problems import DeskRefused
 from honorarium.remote.refusals import (
     DeskNotNamed,
@@ -73,9 +81,6 @@ from honorarium.remote.values import Enrolled, Facts
 from honorarium.remote.web import AsyncioWeb, BlockingWeb, MakeWeb
 
 T = TypeVar("T")
-
-CHAIN: Final = "/v1/chain"
-"""Where a desk answers as a node does."""
 
 MINED: Final = 300.0
 """So many seconds a transaction that the desk sent is waited for."""
@@ -101,7 +106,7 @@ class AsyncDesk(AsyncContracts):
         if not node.url.endswith(CHAIN):
             raise NotADesk(node.url, f"the node of a desk ends with {CHAIN}")
         super().__init__(node, manifest, state)
-        self.api = Api(node.url.removesuffix(CHAIN), node.wire, web)
+        self.api = AsyncApi(node.url.removesuffix(CHAIN), node.wire, web)
         self.carrier = self
         chain = manifest.filename.removesuffix(".json")
         self._handed = Handed(self.state / "handed" / chain)
@@ -119,7 +124,7 @@ class AsyncDesk(AsyncContracts):
 
         Raises NotADesk, DeskUnreachable, and what `AsyncContracts.connect` raises.
         """
-        node = AsyncNode(_chain_at(url))
+        node = AsyncNode(chain_at(url), wire=asyncio_through)
         try:
             known = await deployment(node, AsyncioWeb, manifest)
             return await cls.attach(node, known, state)
@@ -141,7 +146,7 @@ class AsyncDesk(AsyncContracts):
     async def facts(self) -> Facts:
         """What the desk says of itself. Asked once, and remembered."""
         if self._facts is None:
-            self._facts = await _facts(self.api)
+            self._facts = await facts_of(self.api)
         return self._facts
 
     async def sign_in(self, signer: Signer) -> SignedIn:
@@ -419,13 +424,14 @@ class Desk(Contracts):
     def __init__(self, node: Node, manifest: Manifest, state: Path | None = None) -> None:
         self.node = node
         self.core = AsyncDesk(node.core, manifest, state, web=BlockingWeb)
+        self.api = Api(self.core.api)
 
     @classmethod
     def connect(
         cls, url: str, *, manifest: Manifest | Path | None = None, state: Path | None = None
     ) -> Self:
         """As AsyncDesk.connect."""
-        node = Node(_chain_at(url))
+        node = Node(chain_at(url), wire=blocking_through)
         try:
             return cls.attach(node, drive(deployment(node.core, BlockingWeb, manifest)), state)
         except BaseException:
@@ -459,31 +465,6 @@ class Desk(Contracts):
     purpose = blocking(AsyncDesk.purpose)
 
 
-async def deployment(node: AsyncNode, web: MakeWeb, given: Manifest | Path | None) -> Manifest:
-    """The manifest that is named, or the one that the desk names.
-
-    Raises NotADesk, DeskUnreachable, ManifestUnreadable.
-    """
-    if isinstance(given, Path):
-        return Manifest.load(given)
-    if given is not None:
-        return given
-    api = Api(node.url.removesuffix(CHAIN), node.wire, web)
-    try:
-        return (await _facts(api)).manifest
-    finally:
-        await api.close()
-
-
-async def _facts(api: Api) -> Facts:
-    try:
-        return Facts.of(await api.call("GET", "/v1"))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise NotADesk(api.url, f"what it says of itself is not understood ({error!r})") from None
-    except DeskRefused as refused:
-        raise NotADesk(api.url, refused.detail) from None
-
-
 def read_acknowledgement(found: Any) -> SignedAcknowledgement:
     """A desk's countersignature in JSON. Raises DeskRefused if it is none."""
     units, journal, signature = read_or_refuse(found, "units", "journal", "signature")
@@ -493,7 +474,3 @@ def read_acknowledgement(found: Any) -> SignedAcknowledgement:
         ),
         found,
     )
-
-
-def _chain_at(url: str) -> str:
-    return url.rstrip("/") + CHAIN
