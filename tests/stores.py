@@ -7,7 +7,7 @@ from pathlib import Path
 from honorarium.chain import Outbox
 from honorarium.ids import Address
 from honorarium.ledger import Ledger
-from honorarium.ledger.outbox import LedgerStore, counted, sent
+from honorarium.ledger.outbox import LedgerStore
 
 CHAIN = "1337-test"
 
@@ -17,7 +17,5 @@ def open_outbox(where: str, account: Address) -> Outbox:
     if "://" not in where:
         return Outbox(Path(where))
     ledger = Ledger(where)
-    with ledger.write() as connection:
-        sent.create(connection, checkfirst=True)
-        counted.create(connection, checkfirst=True)
+    ledger.set_up()  # several processes may do it at once
     return Outbox(LedgerStore(ledger, account, CHAIN))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from typing import Any, Final
 
-from honorarium.chain.node import AsyncNode, Node, block_head, from_hex, to_hex
+from honorarium.chain.node import AsyncNode, Node, block_head, from_hex, to_hex, understood
 from honorarium.chain.wire import drive, drive_iter
 from honorarium.errors import ChainError, NodeError, NodeUnreachable
 from honorarium.ids import ZERO_HASH, Address, Hash
@@ -185,7 +185,7 @@ async def _spans(
             # Too many at once, for the node or for the time it has: nodes say it in many ways.
             span = max(1, (end - at + 1) // 4)
             continue
-        with node.understood("eth_getLogs"):
+        with understood(node.url, "eth_getLogs"):
             batch = [read_log(each) for each in found]
         batch.sort(key=lambda log: (log.block, log.index))
         yield batch
@@ -210,7 +210,7 @@ async def _times(node: AsyncNode, blocks: set[int]) -> dict[int, UnixTime]:
     for number, block in zip(ordered, found, strict=True):
         if block is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {number}")
-    with node.understood("eth_getBlockByNumber"):
+    with understood(node.url, "eth_getBlockByNumber"):
         return {n: block_head(block).timestamp for n, block in zip(ordered, found, strict=True)}
 
 

@@ -81,6 +81,16 @@ class Query(Generic[T_co]):
     decode: Callable[[bytes], T_co]
 
 
+@contextmanager
+def understood(url: str, method: str) -> Iterator[None]:
+    """Raises NodeUnreachable where an answer of other kinds is read."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{method} was not answered as JSON-RPC demands ({error})"
+        raise NodeUnreachable(url, reason) from error
+
+
 class AsyncNode:
     """A node at `url` (http or https). Answers are waited for `timeout` seconds.
 
@@ -248,7 +258,7 @@ class AsyncNode:
                 raise
             return  # it does not say
         if isinstance(found, dict):
-            with self.understood("eth_syncing"):
+            with understood(self.url, "eth_syncing"):
                 at = [int(found.get(name, "0x0"), 16) for name in ("currentBlock", "highestBlock")]
             raise NodeBehind(self.url, *at)
 
@@ -259,7 +269,7 @@ class AsyncNode:
         found = await self.request("eth_getBlockByNumber", [block_param(which), False])
         if found is None:
             raise NodeError("eth_getBlockByNumber", 0, f"there is no block {which}")
-        with self.understood("eth_getBlockByNumber"):
+        with understood(self.url, "eth_getBlockByNumber"):
             return block_head(found)
 
     async def call(self, to: Address, data: bytes, block: Block = "latest") -> bytes:
@@ -272,7 +282,7 @@ class AsyncNode:
         """What contracts answer, many at a time."""
         asked = [call_request(to, data, block) for to, data in requests]
         answers = await self.batch(asked)
-        with self.understood("eth_call"):
+        with understood(self.url, "eth_call"):
             return [from_hex(answer) for answer in answers]
 
     async def read(self, query: Query[T], block: Block = "latest") -> T:
@@ -318,7 +328,7 @@ class AsyncNode:
     async def _number(self, method: str, params: Sequence[Any] = ()) -> int:
         """The result of one request that asks for a number, from 0 on."""
         found = await self.request(method, params)
-        with self.understood(method):
+        with understood(self.url, method):
             value = int(found, 16)
             if value < 0:
                 raise ValueError(f"{found} is below zero")
@@ -326,17 +336,8 @@ class AsyncNode:
 
     async def _bytes(self, method: str, params: Sequence[Any]) -> bytes:
         found = await self.request(method, params)
-        with self.understood(method):
+        with understood(self.url, method):
             return from_hex(found)
-
-    @contextmanager
-    def understood(self, method: str) -> Iterator[None]:
-        """Raises NodeUnreachable where an answer of other kinds is read."""
-        try:
-            yield
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            reason = f"{method} was not answered as JSON-RPC demands ({error})"
-            raise NodeUnreachable(self.url, reason) from error
 
     # ------------------------------------------------------------------ the clock of a local chain
 
