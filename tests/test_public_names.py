@@ -71,7 +71,7 @@ NAMES: dict[str, str] = {
         ERC20InvalidSender ERC20InvalidSpender ERC2612ExpiredSignature
         ERC2612InvalidSigner FateUnknown FeeTooHigh FieldNotUsable GraceOutOfRange
         GraceRunning HighS HonorariumError InputError InvalidAccountNonce InvalidParty
-        InvalidRecipient InvalidShortString JournalChanged JournalRefused
+        InvalidRecipient InvalidShortString JournalChanged JournalIncomplete JournalRefused
         LocalChainsOnly NoDeployment NodeBehind NodeError NodeUnreachable NonceTaken
         NotAParty NotClosing NotEnoughGas NotOurCode NotRated NothingEarned NothingToPay
         OutboxUnusable Panicked Party PaymentFailed QuoteExpired QuoteTooFarAhead RateLimited

@@ -21,6 +21,7 @@ from honorarium.desk import keep
 from honorarium.errors import NodeUnreachable, WrongSignature
 from honorarium.ids import ZERO_HASH, Address
 from honorarium.ledger import Ledger
+from honorarium.ledger.backup import backup, restore
 from honorarium.protocol import (
     Acknowledgement,
     Key,
@@ -218,11 +219,20 @@ def test_a_meter_and_an_agent_outlive_their_desk_and_go_on(
         ):
             line.answer()
             line.count()
-            with Ledger(str(running.folder / "desk.sqlite3")) as ledger:
-                keep.erase(ledger, agent.address)  # its sign-ins too
+            ledger, copy = running.folder / "desk.sqlite3", tmp_path / "copy.gz"
+            with Ledger(str(ledger)) as opened:
+                keep.erase(opened, agent.address)  # its sign-ins too
+                backup(opened, copy)
+            line.pause()
+            line.resume()
+            line.count()  # on the desk's disk, and not in the copy
             running.kill()
             line.count()  # signed, and nobody there
             assert (session.meter.exposure, _down(line)) == (1, True)
+            for file in running.folder.glob("desk.sqlite3*"):
+                file.rename(tmp_path / f"lost-{file.name}")
+            with Ledger(str(ledger)) as opened:
+                restore(copy, opened)
             running.start()
             until = time.monotonic() + 20
             while session.meter.exposure:
@@ -230,7 +240,7 @@ def test_a_meter_and_an_agent_outlive_their_desk_and_go_on(
                 line.tick()
                 time.sleep(0.1)
             line.count()
-            assert (session.meter.signed_units, session.meter.exposure) == (3, 0)
+            assert (session.meter.signed_units, session.meter.exposure) == (4, 0)
             assert not _down(line)
             while len(lines) < 2:
                 assert time.monotonic() < until
@@ -240,7 +250,7 @@ def test_a_meter_and_an_agent_outlive_their_desk_and_go_on(
             assert there is None
         voucher = agent.voucher(session)
         assert voucher is not None
-        assert voucher.units == 3
+        assert voucher.units == 4
         session.meter.release()
         # The meter's file remembers who acknowledges.
         (file,) = (tmp_path / "meters").iterdir()

@@ -1,7 +1,8 @@
 """A session's meter on a line to the desk: vouchers go out, acknowledgements and notes come in.
 
 The line may break at any time: the meter goes on, pauses by itself where the desk stays silent
-(`Meter.tick`), and what was not acknowledged is sent once more as soon as the line is back.
+(`Meter.tick`), and what was not acknowledged is sent once more as soon as the line is back. A desk
+that lost what it acknowledged, because it was restored from an older copy, is given all of it anew.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -19,6 +22,7 @@ from honorarium.client.notices import OtherReading, Stopped, Tick
 from honorarium.errors import (
     AlreadyClosing,
     InputError,
+    JournalIncomplete,
     JournalRefused,
     RateLimited,
     SessionNotOpen,
@@ -70,6 +74,7 @@ class AsyncLiveMeter:
         """Why the desk is not reached at the moment; None: it is."""
         self._answer = answer
         self._socket: Socket | None = None
+        self._gave_all = False  # on this line
         self._tried = 0.0
         self._heard = 0  # notes of the advisor
         self._notes: list[EntryKind] = []  # and those that wait
@@ -186,8 +191,14 @@ class AsyncLiveMeter:
         except RateLimited as limited:
             self.trouble = DeskUnreachable(self.desk.api.url, str(limited))
             return
-        self.trouble = None
-        await self._tell(self.meter.again())
+        self.trouble, self._gave_all = None, False
+        waiting = self.meter.again()
+        await self._tell(waiting)
+        if waiting.voucher is None and self.meter.signed_units:
+            # Acknowledged it was; the desk says whether it still has it, and what leads to it.
+            known = self.meter.again(whole=True)
+            with suppress(AlreadyClosing, SessionNotOpen):
+                await self._tell(replace(known, entries=(), after=len(known.entries)))
 
     async def _tell(self, tick: Tick) -> None:
         """Sends what is new, and waits a while for the answer."""
@@ -213,7 +224,7 @@ class AsyncLiveMeter:
                 return False
             if text is None:
                 return False
-            if self._take(text) and one:
+            if await self._heed(text) and one:
                 return True
         return False
 
@@ -228,11 +239,25 @@ class AsyncLiveMeter:
             await self._lose(silence)
             return
         if text is not None:
-            self._take(text)
+            await self._heed(text)
 
     async def _lose(self, silence: Silence) -> None:
         self.trouble = DeskUnreachable(self.desk.api.url, silence.reason)
         await self.close()
+
+    async def _heed(self, text: str) -> bool:
+        """As `_take`. A desk that does not know what went before is told everything, once."""
+        try:
+            return self._take(text)
+        except JournalIncomplete:
+            if self._gave_all or self._socket is None:
+                raise
+        self._gave_all = True
+        try:
+            await self._socket.send(json.dumps(frame_of(self.meter.again(whole=True))))
+        except Silence as silence:
+            await self._lose(silence)
+        return False
 
     def _take(self, text: str) -> bool:
         """One frame of the desk; whether it answers what was sent."""

@@ -291,10 +291,19 @@ class Meter:
         entries = self.journal.entries[after:] if fresh else ()
         return Tick(voucher, tuple(notices), entries, after)
 
-    def again(self) -> Tick:
+    def again(self, *, whole: bool = False) -> Tick:
         """What the advisor has not acknowledged, to be sent once more: the very same voucher, and
         the entries that lead to it. Without one, the entries alone.
+
+        `whole`: for somebody who has lost what they acknowledged. The last voucher, whoever has it,
+        and the whole journal.
         """
+        if whole:
+            last = self._tally.signed
+            entries = self.journal.entries
+            if not last.units:
+                return Tick(None, (), entries, 0)
+            return Tick(self._signed(last), (), entries[: last.entries], 0)
         waiting, after = self._tally.waiting, self._tally.accepted.entries
         voucher = self._signed(waiting[-1]) if waiting else None
         until = waiting[-1].entries if waiting else len(self.journal.entries)

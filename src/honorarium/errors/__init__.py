@@ -3,7 +3,7 @@
 HonorariumError
 ├── InputError          what was handed in cannot be used
 │   ├── AmountNotExact, TokensDiffer, FieldNotUsable, BadSignature, WrongSignature
-│   └── JournalRefused, JournalChanged
+│   └── JournalRefused (JournalIncomplete), JournalChanged
 ├── ContractError       a contract refused: one class for each error that the contracts declare
 │   ├── DepositTooSmall, SessionNotOpen, ...      SessionEscrow and TipJar
 │   ├── AuthorizationExpired, ...                 TestUSD
@@ -24,6 +24,7 @@ from honorarium.errors.base import (
     HonorariumError,
     InputError,
     JournalChanged,
+    JournalIncomplete,
     JournalRefused,
     TokensDiffer,
     WrongSignature,
@@ -168,6 +169,7 @@ __all__ = [
     "InvalidRecipient",
     "InvalidShortString",
     "JournalChanged",
+    "JournalIncomplete",
     "JournalRefused",
     "LocalChainsOnly",
     "NoDeployment",

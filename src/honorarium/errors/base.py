@@ -85,6 +85,16 @@ class JournalRefused(InputError):
         super().__init__(f"{entry} cannot go into the journal: {reason}")
 
 
+class JournalIncomplete(JournalRefused):
+    """Entries that do not join what is known of the journal: some between are not."""
+
+    def __init__(self, entries: int, after: int, known: int) -> None:
+        self.entries, self.after, self.known = entries, after, known
+        super().__init__(
+            f"{entries} entries behind {after}", f"{known} are known; send those between"
+        )
+
+
 class JournalChanged(InputError):
     """Entries that do not lead to the head that was signed."""
 

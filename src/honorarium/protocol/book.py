@@ -13,6 +13,7 @@ from honorarium.errors import (
     AlreadyClosing,
     InputError,
     JournalChanged,
+    JournalIncomplete,
     JournalRefused,
     SessionNotOpen,
     TooManyUnits,
@@ -324,11 +325,10 @@ class Book:
         return journal
 
     def _joined(self, entries: Sequence[Entry], after: int, now: int) -> tuple[Entry, ...]:
-        if type(after) is not int or not 0 <= after <= len(self._told):
-            raise JournalRefused(
-                f"{len(entries)} entries behind {after!r}",
-                f"{len(self._told)} are known; send those between",
-            )
+        if type(after) is not int or after < 0:
+            raise JournalRefused(f"{len(entries)} entries", f"there is no place behind {after!r}")
+        if after > len(self._told):
+            raise JournalIncomplete(len(entries), after, len(self._told))
         for entry in entries:
             if entry.at > now + self.patience:
                 raise JournalRefused(
