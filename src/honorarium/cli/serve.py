@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from honorarium.chain.deploy import shown
-from honorarium.cli.common import AsJson, KeyEnv, Keystore, account_of, plain, signer
+from honorarium.cli.common import AsJson, KeyEnv, Keystore, account_of, plain, show, signer
 from honorarium.errors import InputError
 
 Ledger = Annotated[
@@ -103,6 +102,7 @@ def serve(
     def ready(desk: Any) -> None:
         facts = {
             "url": known.url,
+            "listens": f"{known.host}, port {known.port}" if known.public_url else None,
             "api": f"{known.url}/v1/openapi.json",
             "chain": desk.domain.chain_id,
             "escrow": shown(desk.domain.contract),
@@ -110,14 +110,10 @@ def serve(
             "ledger": desk.ledger.place,
         }
         if as_json:
-            print(json.dumps(facts), flush=True)
+            print(json.dumps(facts), flush=True)  # one line
             return
-        table = Table.grid(padding=(0, 2))
-        for name, value in facts.items():
-            table.add_row(f"[dim]{name}[/]", str(value))
-        console = Console()
-        console.print(table, highlight=False)
-        console.print("Ctrl-C stops it.")
+        show(False, facts)
+        print("Ctrl-C stops it.", flush=True)
 
     run(known, key, ready)
 
