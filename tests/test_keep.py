@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -146,6 +148,12 @@ def test_the_migrations_make_the_tables_that_the_code_knows(ledger: Ledger) -> N
     with ledger.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_several_processes_set_a_ledger_up_at_once(database: str) -> None:
+    program = "import sys; from honorarium.ledger import Ledger; Ledger(sys.argv[1]).set_up()"
+    several = [subprocess.Popen([sys.executable, "-c", program, database]) for _ in range(6)]
+    assert [each.wait(60) for each in several] == [0] * 6
 
 
 def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger) -> None:

@@ -127,7 +127,9 @@ class Ledger:
         """
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._lock, self.translated(), self.engine.connect() as connection:
+        with self._lock, self.translated(), self.engine.connect() as opened:
+            # One process after the other: on SQLite by being the one that writes.
+            connection = opened.execution_options(writes=True)
             script = ScriptDirectory(str(MIGRATIONS))
             known = script.get_current_head()
             if not self.is_sqlite:
