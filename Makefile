@@ -86,7 +86,7 @@ coverage: setup  ## which lines and branches of the contracts the Solidity tests
 		--no-match-test test_ESC9_nothing_in_the_code | sed -n '/^╭/,$$p'
 
 bench: setup  ## how fast the Python is, as ratios to limits measured in the same run, into benchmarks/results
-	@$(BIN)/python benchmarks/verify.py
+	@ETH_HASH_BACKEND=pysha3 $(BIN)/python benchmarks/verify.py
 	@PYTHONPATH=tests $(BIN)/python benchmarks/ticks.py
 	@PYTHONPATH=tests $(BIN)/python benchmarks/settle.py
 	@$(BIN)/python benchmarks/audit.py --sessions $(SESSIONS) $(if $(CALLS),--calls $(CALLS))
