@@ -151,7 +151,7 @@ def test_a_session_from_quote_to_withdrawal(desk: Desk) -> None:
     assert int(held["withdrawable"]["base_units"]) == fee
     paid = desk.told(desk.advisor, "withdraw")
     assert int(paid["withdrawn"]["base_units"]) == fee
-    assert desk.refused(desk.advisor, "withdraw")["error"] == "ZeroAmount"
+    assert desk.refused(desk.advisor, "withdraw")["error"] == "NothingOwed"
 
 
 def test_a_client_leaves_and_gets_everything_back(desk: Desk, node: Node) -> None:

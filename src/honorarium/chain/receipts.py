@@ -66,13 +66,15 @@ async def reason_of_async(node: AsyncNode, tx_hash: Hash) -> ContractError | Non
     depends on the block's time, or on others in the same block, may differ.
     """
     found = await node.request("eth_getTransactionByHash", [to_hex(tx_hash)])
-    if not found or not found.get("blockNumber"):
+    # Its block by the receipt: Anvil for a moment still shows a mined transaction as a waiting one.
+    mined = await node.request("eth_getTransactionReceipt", [to_hex(tx_hash)])
+    if not found or not mined:
         return None
     call = {"from": found["from"], "data": found["input"], "value": found["value"]}
     call["gas"] = found["gas"]
     if found.get("to"):
         call["to"] = found["to"]
-    number = int(found["blockNumber"], 16)
+    number = int(mined["blockNumber"], 16)
     # The block itself has the right time; before it, nothing of it has happened yet.
     for block in (number - 1, number):
         try:
