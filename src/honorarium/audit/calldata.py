@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import Final
 
 from eth_hash.auto import keccak
 
 from honorarium.ids import ZERO_HASH, Address, Hash
-from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.protocol.terms import PACKED_WORDS, Terms, unpacked
 
 _PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
 _VOUCHER: Final = "(uint32,bytes32,bytes32,bytes32)"
@@ -113,13 +112,6 @@ class VoucherRow:
     signature: bytes
 
 
-@lru_cache(maxsize=8192)
-def _terms(packed: bytes, canonical: bool) -> Terms:
-    """A session's terms travel with every call."""
-    words = [packed[at : at + 32] for at in range(0, len(packed), 32)]
-    return Terms.unpack(words, canonical=canonical)
-
-
 class Words:
     """Arguments from `base` on: words, and the dynamic parts that they point to."""
 
@@ -161,11 +153,11 @@ class Words:
         at = self.base + 32 * index
         packed = bytes(self.data[at : at + 32 * PACKED_WORDS])
         try:
-            return _terms(packed, True)  # as they nearly always are
+            return unpacked(packed)  # as they nearly always are
         except ValueError:
             if opening:
                 raise
-            return _terms(packed, False)
+            return unpacked(packed, False)
 
     def authorized(self, index: int) -> Authorized:
         """The EIP-3009 authorization that word `index` points to."""

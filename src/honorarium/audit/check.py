@@ -30,6 +30,12 @@ from honorarium.units import Seconds
 
 RATING_WINDOW: Final = Seconds(30 * 86_400)
 
+_METERED: Final = (Settled, SessionClosed)
+_RATING: Final = (Rated, Answered)
+_FIRST: Final = (SessionOpened, Revoked)
+_ENDING_WITH_THE_SESSION: Final = (*_METERED, *_FIRST, ToppedUp, CloseRequested)
+_AFTER_THE_OPENING: Final = (*_METERED, *_RATING, ToppedUp, CloseRequested, RefundCredited)
+
 
 def finding_at(
     entry: Entry, rule: str, session: SessionId | None, expected: object, found: object
@@ -62,7 +68,7 @@ def check_esc_1(book: Book, entry: Entry) -> Iterator[Finding]:
 def check_esc_2(book: Book, entry: Entry) -> Iterator[Finding]:
     """What is earned never falls, and never exceeds the deposit as it was at that time."""
     event = entry.event
-    if not isinstance(event, Settled | SessionClosed):
+    if not isinstance(event, _METERED):
         return
     session = book.session(event.session_id)
     if session is None:
@@ -80,7 +86,7 @@ def check_esc_2(book: Book, entry: Entry) -> Iterator[Finding]:
 def check_esc_4(book: Book, entry: Entry) -> Iterator[Finding]:
     """After each settlement earned is max(before, min(tariff(units), deposit)), exactly."""
     event = entry.event
-    if not isinstance(event, Settled | SessionClosed):
+    if not isinstance(event, _METERED):
         return
     session = book.session(event.session_id)
     if session is None or session.over:
@@ -108,7 +114,7 @@ def check_esc_5(book: Book, entry: Entry) -> Iterator[Finding]:
         yield finding_at(
             entry, "ESC-5", event.session_id, f"opened at {entry.time}", event.slot.opened_at
         )
-    if not isinstance(event, Settled | SessionClosed) or event.units == 0:
+    if not isinstance(event, _METERED) or event.units == 0:
         return
     session = book.session(event.session_id)
     if session is None or session.over:
@@ -133,10 +139,7 @@ def check_esc_6(book: Book, entry: Entry) -> Iterator[Finding]:
     transaction that closed it, the credit of a refund. An id opens once.
     """
     event = entry.event
-    if not isinstance(
-        event,
-        SessionOpened | Revoked | ToppedUp | Settled | CloseRequested | SessionClosed,
-    ):
+    if not isinstance(event, _ENDING_WITH_THE_SESSION):
         return
     name = type(event).__name__
     session = book.session(event.session_id)
@@ -148,7 +151,7 @@ def check_esc_6(book: Book, entry: Entry) -> Iterator[Finding]:
         yield finding_at(
             entry, "ESC-6", event.session_id, f"no event after closing at {session.closed_at}", name
         )
-    elif session is not None and isinstance(event, SessionOpened | Revoked):
+    elif session is not None and isinstance(event, _FIRST):
         yield finding_at(
             entry, "ESC-6", event.session_id, f"opened once, at {session.opened_at}", name
         )
@@ -235,7 +238,7 @@ def check_esc_10(book: Book, entry: Entry) -> Iterator[Finding]:
     That client and advisor really called or signed is asked in consent.py.
     """
     event = entry.event
-    if not isinstance(event, Rated | Answered):
+    if not isinstance(event, _RATING):
         return
     session = book.session(event.session_id)
     if session is None:
@@ -286,10 +289,7 @@ def _rating_expectations(
 def check_esc_11_known(book: Book, entry: Entry) -> Iterator[Finding]:
     """Every event of a session follows its opening: without one, nobody is known to have agreed."""
     event = entry.event
-    if not isinstance(
-        event,
-        ToppedUp | Settled | CloseRequested | SessionClosed | RefundCredited | Rated | Answered,
-    ):
+    if not isinstance(event, _AFTER_THE_OPENING):
         return
     if event.session_id not in book.sessions:
         yield finding_at(

@@ -13,8 +13,10 @@ at the audit's last block: a token that changed it makes a finding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from struct import Struct
 from typing import Final
+
+from eth_hash.auto import keccak
 
 from honorarium.audit.book import SessionRecord
 from honorarium.audit.calldata import (
@@ -39,7 +41,6 @@ from honorarium.audit.signed import (
     Signed,
     authorized_payment,
     digest_under,
-    hashed,
     typed_digest,
 )
 from honorarium.chain import Status
@@ -61,44 +62,74 @@ from honorarium.protocol.events import (
 )
 from honorarium.protocol.messages import Opening, opening_nonce, top_up_nonce
 from honorarium.protocol.terms import Terms
-from honorarium.protocol.typed_data import Domain
+from honorarium.protocol.typed_data import TYPEHASH, Domain
 from honorarium.units import BaseUnits
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
+_TARIFF: Final = TYPEHASH["Tariff"]
+_TERMS: Final = TYPEHASH["Terms"]
+_NUMBERS_OF_TARIFF: Final = Struct(">22x10s 22x10s 28xI 28xI 28xI 22x10s 28xI")
+_WORDS_OF_TERMS: Final = Struct(
+    ">12x20s 12x20s 12x20s 12x20s 12x20s 32s 30xH 12x20s 24xQ 28xI 32s 20x12s"
+)
+
 _Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
 
 
-@lru_cache(maxsize=8192)
+_KEPT_IDS: Final = 8192
+
+
+class _Ids:
+    """The ids of terms. Whoever reads terms gives the same object for the same words, so that an
+    object is asked for its id again and again.
+    """
+
+    __slots__ = ("_domain", "_known")
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        self._known: dict[int, tuple[Terms, SessionId]] = {}  # as long as it is here, it lives
+
+    def of(self, terms: Terms) -> SessionId:
+        known = self._known.get(id(terms))
+        if known is None:
+            if len(self._known) >= _KEPT_IDS:
+                self._known.clear()
+            known = self._known[id(terms)] = terms, _id_of(terms, self._domain)
+        return known[1]
+
+
 def _id_of(terms: Terms, domain: Domain) -> SessionId:
     """As `Terms.session_id`, of terms that were read out of words and so fit their fields."""
     t = terms.tariff
-    tariff = hashed(
-        "Tariff",
-        t.connect_fee,
-        t.unit_price,
-        t.unit_seconds,
-        t.included_units,
-        t.step_units,
-        t.step_price,
-        t.max_units,
-    )
-    return SessionId(
-        typed_digest(
-            domain,
-            "Terms",
-            *(each.rjust(32, b"\0") for each in (terms.client, terms.payer, terms.advisor)),
-            terms.meter_key.rjust(32, b"\0"),
-            terms.token.rjust(32, b"\0"),
-            tariff,
-            terms.fee_bps,
-            terms.fee_recipient.rjust(32, b"\0"),
-            terms.open_before,
-            terms.close_grace,
-            terms.context,
-            terms.salt,
+    tariff = keccak(
+        _TARIFF
+        + _NUMBERS_OF_TARIFF.pack(
+            t.connect_fee.to_bytes(10, "big"),
+            t.unit_price.to_bytes(10, "big"),
+            t.unit_seconds,
+            t.included_units,
+            t.step_units,
+            t.step_price.to_bytes(10, "big"),
+            t.max_units,
         )
     )
+    packed = _WORDS_OF_TERMS.pack(
+        terms.client,
+        terms.payer,
+        terms.advisor,
+        terms.meter_key,
+        terms.token,
+        tariff,
+        terms.fee_bps,
+        terms.fee_recipient,
+        terms.open_before,
+        terms.close_grace,
+        terms.context,
+        terms.salt.to_bytes(12, "big"),
+    )
+    return SessionId(digest_under(domain.separator, keccak(_TERMS + packed)))
 
 
 class Consent:
@@ -107,6 +138,7 @@ class Consent:
     def __init__(self, place: Place, separator: Callable[[Address], bytes | None]) -> None:
         self.unproven = Unproven()
         self._domain: Domain = place.domain
+        self._ids = _Ids(place.domain)
         self._separator = separator
         self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
         self._vouchers: tuple[Hash, list[tuple[SessionId, VoucherRow]]] = (Hash(b""), [])
@@ -145,18 +177,18 @@ class Consent:
         if not rows:  # another contract called in the middle of this transaction
             self.unproven.through_contracts += 1
             return
-        yield from min((judge(row, sent) for row in rows), key=len)
+        yield from min([judge(row, sent) for row in rows], key=len)
 
     def _rows(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, Row]]:
         if self._read[0] != tx_hash:
             rows = rows_of(sent.data)
-            self._read = (tx_hash, [(_id_of(row.terms, self._domain), row) for row in rows])
+            self._read = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
         return self._read[1]
 
     def _papers(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, VoucherRow]]:
         if self._vouchers[0] != tx_hash:
             rows = vouchers_of(sent.data)
-            self._vouchers = (tx_hash, [(_id_of(row.terms, self._domain), row) for row in rows])
+            self._vouchers = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
         return self._vouchers[1]
 
     # ------------------------------------------------------------------ openings
@@ -175,7 +207,7 @@ class Consent:
 
     def _identity(self, entry: Entry, event: SessionOpened) -> Iterator[Finding]:
         """The id is the digest of the terms in the event, and the advisor is the terms'."""
-        digest = _id_of(event.terms, self._domain)
+        digest = self._ids.of(event.terms)
         if digest != event.session_id:
             yield finding_at(
                 entry,
@@ -286,7 +318,7 @@ class Consent:
         if not rows:
             self.unproven.through_contracts += 1
             return
-        yield from min((self._voucher(entry, event, row) for row in rows), key=len)
+        yield from min([self._voucher(entry, event, row) for row in rows], key=len)
 
     def _voucher(
         self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow
@@ -415,13 +447,13 @@ class Consent:
             self.unproven.through_contracts += 1
         else:
             terms = row_of_batch(sent.data, event.row)
-            if terms is None or _id_of(terms, self._domain) != event.session_id:
+            if terms is None or self._ids.of(terms) != event.session_id:
                 yield finding_at(
                     entry,
                     "ESC-16",
                     event.session_id,
                     f"row {event.row} of the batch is this session's",
-                    "no such row" if terms is None else _hex(_id_of(terms, self._domain)),
+                    "no such row" if terms is None else _hex(self._ids.of(terms)),
                 )
 
     def _paid(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:

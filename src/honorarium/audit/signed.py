@@ -79,8 +79,10 @@ def typed_digest(domain: Domain, name: str, *values: int | bytes) -> Hash:
 
 def hashed(name: str, *values: int | bytes) -> bytes:
     """EIP-712 hashStruct of numbers and 32-byte words, as they are."""
-    words = [v if isinstance(v, bytes) else v.to_bytes(32, "big") for v in values]
-    return keccak(TYPEHASH[name] + b"".join(words))
+    words = TYPEHASH[name]
+    for value in values:
+        words += value if isinstance(value, bytes) else value.to_bytes(32, "big")
+    return keccak(words)
 
 
 def digest_under(separator: bytes, struct: bytes) -> Hash:

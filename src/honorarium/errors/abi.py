@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
+
+_BESIDE_ADDRESS: Final = bytes(12)
 
 Reader = Callable[[bytes], Any]
 """32 bytes in, the value out. Raises ValueError."""
@@ -22,7 +24,7 @@ def _number(word: bytes, *, kind: str, limit: int) -> int:
 
 
 def _address(word: bytes) -> bytes:
-    if any(word[:12]):
+    if word[:12] != _BESIDE_ADDRESS:
         raise ValueError(f"0x{word.hex()} is no address: its first 12 bytes are not zero")
     return bytes(word[12:])
 

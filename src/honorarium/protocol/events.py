@@ -18,7 +18,7 @@ from honorarium.errors import ContractError
 from honorarium.errors.abi import read_tail, reader
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.slot import FROM_BALANCE_FLAG, OPEN_FLAG, Slot
-from honorarium.protocol.terms import PACKED_WORDS, Terms
+from honorarium.protocol.terms import PACKED_WORDS, Terms, unpacked
 from honorarium.units import BaseUnits, UnixTime
 
 
@@ -264,9 +264,10 @@ def _compile(kind: type[Event]) -> _Decoder:
 
     read_data = _data_reader(name, plain)
     expected = 1 + len(indexed)
+    lengths = [32] * expected
 
     def decode(topics: Sequence[bytes], data: bytes) -> Event:
-        if len(topics) != expected or any(len(topic) != 32 for topic in topics):
+        if list(map(len, topics)) != lengths:
             raise ValueError(f"{name} has {expected} topics of 32 bytes, not {len(topics)}")
         heads = [read(topic) for read, topic in zip(indexed, topics[1:], strict=True)]
         return kind(*heads, *read_data(data))
@@ -292,20 +293,16 @@ def _data_reader(name: str, types: list[str]) -> Callable[[bytes], list[Any]]:
     return read_data
 
 
-def _terms(data: bytes) -> Terms:
-    return Terms.unpack([data[at : at + 32] for at in range(0, 32 * PACKED_WORDS, 32)])
-
-
 def _fresh_slot(data: bytes) -> Slot:
     slot = Slot.unpack(int.from_bytes(data, "big"))
-    known = Slot(slot.deposit, BaseUnits(0), slot.opened_at, UnixTime(0), 0, slot.flags)
-    if slot != known or slot.flags not in (OPEN_FLAG, OPEN_FLAG | FROM_BALANCE_FLAG):
+    begun = slot.earned or slot.closing_or_closed_at or slot.score
+    if begun or slot.flags not in (OPEN_FLAG, OPEN_FLAG | FROM_BALANCE_FLAG):
         raise ValueError(f"0x{data.hex()} is not the slot of a session that was just opened")
     return slot
 
 
 _OWN_READERS: Final[dict[str, Callable[[bytes], Any]]] = {
-    "PackedTerms": _terms,
+    "PackedTerms": unpacked,
     "Slot": _fresh_slot,
 }
 _DECODERS: Final[dict[bytes, _Decoder]] = {}

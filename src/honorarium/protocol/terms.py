@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -122,6 +123,10 @@ class Terms:
         """
         if len(words) != PACKED_WORDS or any(len(w) != 32 for w in words):
             raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
+        return cls._unpack(b"".join(words), canonical)
+
+    @classmethod
+    def _unpack(cls, packed: bytes, canonical: bool) -> Terms:
         (
             client,
             connect_fee,
@@ -143,7 +148,7 @@ class Terms:
             recipient,
             salt,
             context,
-        ) = _PACKED.unpack(b"".join(words))
+        ) = _PACKED.unpack(packed)
         if canonical:
             for name, rest in (("payer", beside_payer), ("advisor", beside_advisor)):
                 if rest != b"\0\0":
@@ -198,6 +203,16 @@ class Terms:
             "context": "0x" + self.context.hex(),
             "salt": self.salt,
         }
+
+
+@lru_cache(maxsize=4096)
+def unpacked(packed: bytes, canonical: bool = True) -> Terms:
+    """As `Terms.unpack`, of the words one behind the other: a session's terms travel with every
+    call and stand in the log too, so that the last few thousand are kept.
+    """
+    if len(packed) != 32 * PACKED_WORDS:
+        raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
+    return Terms._unpack(packed, canonical)
 
 
 def _bits(*parts: tuple[int, int]) -> bytes:
