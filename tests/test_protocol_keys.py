@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
 from honorarium.errors import BadSignature
-from honorarium.protocol.keys import HALF_ORDER, Key, Signature, recover
+from honorarium.protocol.keys import HALF_ORDER, Key, Signature, recover, recover_from
 from protocol_values import hashes
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -36,6 +38,28 @@ def test_both_forms_of_a_signature_are_read(secret: bytes, digest: bytes) -> Non
     assert long[64] in (27, 28)
     for form in (long, short, long[:64] + bytes((long[64] - 27,))):
         assert Signature.from_bytes(form) == signature
+
+
+@given(secrets, hashes, st.sampled_from((0, 1, 27, 28, 29)), st.integers(63, 66))
+def test_a_signature_read_and_recovered_at_once_says_the_same(
+    secret: bytes, digest: bytes, last: int, length: int
+) -> None:
+    signature = Key.from_bytes(secret).sign(digest)
+    high = (ORDER - int.from_bytes(signature.s, "big")).to_bytes(32, "big")
+    long = signature.to_bytes()[:64] + bytes((last,))
+
+    for form in (long, signature.packed(), signature.r + high + long[64:], long.ljust(66)[:length]):
+        assert _told(lambda f=form: recover_from(digest, f)) == _told(  # type: ignore[misc]
+            lambda f=form: recover(digest, Signature.from_bytes(f))  # type: ignore[misc]
+        )
+    assert recover_from(digest, signature.to_bytes()) == recover(digest, signature)
+
+
+def _told(ask: Callable[[], bytes]) -> bytes | str:
+    try:
+        return ask()
+    except BadSignature as error:
+        return str(error)
 
 
 @given(secrets, hashes)

@@ -142,11 +142,12 @@ class Words:
         return Words(self.data, self.base + offset)
 
     def bytes(self, index: int) -> bytes:
-        start = self.base + self.number(index) + 32
-        length = int.from_bytes(self.data[start - 32 : start], "big")
-        if start + length > len(self.data):
+        data, at = self.data, self.base + self.number(index)
+        start = at + 32
+        length = int.from_bytes(data[at:start], "big")
+        if start + length > len(data):
             raise Unreadable(f"{length} bytes are beyond the calldata")
-        return self.data[start : start + length]
+        return data[start : start + length]
 
     def terms(self, index: int, *, opening: bool = False) -> Terms:
         """Raises ValueError if a session should open with terms that are not canonical."""

@@ -11,7 +11,7 @@ from honorarium.audit.check import finding_at
 from honorarium.audit.facts import Doubt, Entry, Finding
 from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash, SessionId
-from honorarium.protocol.keys import Signature, recover
+from honorarium.protocol.keys import recover_from
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
 Judged = Finding | Doubt
@@ -62,7 +62,7 @@ def _consent(name: str, party: Address) -> str:
 
 def _refused(party: Address, digest: Hash, signature: bytes) -> str | None:
     try:
-        signer = recover(digest, Signature.from_bytes(signature))
+        signer = recover_from(digest, signature)
     except BadSignature as error:
         return str(error)
     return None if signer == party else f"a signature by 0x{signer.hex()}"

@@ -58,7 +58,7 @@ class _Transactions:
     def find(self, block: int, tx_hash: bytes) -> Transaction | None:
         while self._block < block:
             self._block, rows = next(self._blocks, (2**64, iter(())))
-            self._known = {row[0]: Transaction(Address(row[2]), row[3], row[4]) for row in rows}
+            self._known = {row[0]: Transaction(row[2], row[3], row[4]) for row in rows}
         return self._known.get(tx_hash) if self._block == block else None
 
 

@@ -16,6 +16,8 @@ from honorarium.ids import Address
 
 HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1, rounded down: the largest s that counts."""
+_HALF_ORDER: Final = HALF_ORDER.to_bytes(32, "big")
+_PARITIES: Final = {0: b"\0", 1: b"\1", 27: b"\0", 28: b"\1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,23 @@ def recover(digest: bytes, signature: Signature) -> Address:
     data = signature.r + signature.s + bytes((signature.y_parity,))
     if int.from_bytes(signature.s, "big") > HALF_ORDER:
         raise BadSignature(data, "its s is above half the curve's order")
+    return _recover(digest, data)
+
+
+def recover_from(digest: bytes, data: bytes) -> Address:
+    """As `recover`, of a signature as `Signature.from_bytes` reads it, for whoever reads many."""
+    if len(data) == 65:
+        s, parity = data[32:64], _PARITIES.get(data[64])
+    elif len(data) == 64:
+        s, parity = bytes((data[32] & 0x7F,)) + data[33:], _PARITIES[data[32] >> 7]
+    else:
+        parity = None
+    if parity is not None and s <= _HALF_ORDER:
+        return _recover(digest, data[:32] + s + parity)
+    return recover(digest, Signature.from_bytes(data))
+
+
+def _recover(digest: bytes, data: bytes) -> Address:
     try:
         return address_of(PublicKey.from_signature_and_message(data, digest, hasher=None))
     except Exception as error:
