@@ -17,14 +17,15 @@ import pytest
 import structlog
 from websockets.exceptions import InvalidStatus
 
-from api_stage import COIN, PRICE, People, Served, funded, people, relayable, served
+from api_stage import COIN, MONEY, OFFER, PRICE, People, Served, funded, people, relayable, served
 from conftest import Place
 from honorarium.api import logs
-from honorarium.chain import Node, Relayable, calls
+from honorarium.artifacts import artifact
+from honorarium.chain import Node, Relayable, Sender, calls
 from honorarium.chain.deploy import shown
 from honorarium.desk.hooks import is_public
 from honorarium.desk.limits import network_of
-from honorarium.ids import Address
+from honorarium.ids import Address, Hash
 from honorarium.ledger import spending
 from honorarium.protocol import Key
 
@@ -119,6 +120,69 @@ def test_an_opening_has_to_be_worth_its_gas(anvil: Place, start: Start, tmp_path
         refused = one.ask("POST", "/v1/sessions", opening(who))
         assert (refused.status_code, slug(refused)) == (422, "not-worth-the-gas")
         assert int(refused.json()["needed"]) > refused.json()["given"] == 10 * PRICE
+
+
+def test_a_top_up_and_a_deposit_have_to_be_worth_their_gas(
+    anvil: Place, start: Start, tmp_path: Path
+) -> None:
+    token = shown(anvil.manifest.address("TestUSD"))
+    one = start(coin_prices={token: 10**12})
+    with nobody(tmp_path, one) as who:
+        deposit = MONEY // 2
+        quote = who.in_advance()
+        document, signed = who.document(quote), relayable(who.client.sign_opening(quote, deposit))
+        opened = one.ask("POST", "/v1/sessions", {"quote": document, "relayable": signed})
+        assert opened.status_code == 201, opened.text
+        path = f"/v1/sessions/0x{quote.session_id(who.contracts.escrow).hex()}/top-up"
+
+        def topped(deposit: int) -> Any:
+            signed = who.client.sign_top_up(quote, deposit)
+            return one.ask("POST", path, {"relayable": relayable(signed)})
+
+        def filled(amount: int) -> Any:
+            signed = who.client.sign_deposit(amount)
+            return one.ask("POST", "/v1/deposits", {"relayable": relayable(signed)})
+
+        for refused in (topped(deposit + 7), filled(7)):
+            assert slug(refused) == "not-worth-the-gas", refused.text
+            assert int(refused.json()["needed"]) > refused.json()["given"] == 7
+        enough = int(refused.json()["needed"]) * 2
+        for sent in (topped(deposit + enough), filled(enough)):
+            assert sent.status_code == 200, sent.text
+
+
+def test_made_up_money_buys_no_gas(start: Start, tmp_path: Path) -> None:
+    one = start()
+    with nobody(tmp_path, one) as who, Node(one.place.chain.url) as node:
+        minter = Sender(node, one.place.key("payer"))
+        made_up = minter.transact(None, artifact("TestUSD").bytecode).contract
+        assert made_up is not None
+        sent = node.transaction_count(one.relayer.address)
+        quote = who.in_advance(token=made_up)
+        escrow = who.contracts.escrow.contract
+        act = calls.request_close(quote.terms, quote.terms.client, b"\x01" * 65)
+        leave = {"relayable": relayable(Relayable("leave", escrow, act))}
+        data = calls.deposit_with_authorization(
+            made_up, who.client_key.address, 10**12, Hash(bytes(32)), 0, 2**32, b"\x01" * 65
+        )
+        fill = {"relayable": relayable(Relayable("deposit", escrow, data))}
+        # An account that the desk knows: only what the token is worth stands in the way.
+        assert one.ask("POST", "/v1/sessions", opening(who)).status_code == 201
+        sent += 1
+        session = f"/v1/sessions/0x{quote.session_id(who.contracts.escrow).hex()}"
+        advisor = f"/v1/advisors/{shown(who.advisor_key.address)}"
+        offer = {**OFFER, "token": shown(made_up)}
+        document = {"quote": who.document(quote)}
+        for answer in (
+            one.ask("POST", f"{session}/leave", leave),
+            one.ask("POST", "/v1/deposits", fill),
+            one.ask("PUT", f"{advisor}/tariffs/other", offer, token=who.token),
+            one.ask("POST", f"{advisor}/quotes", document, token=who.token),
+            one.ask("POST", "/v1/sessions", {**document, **leave}),
+        ):
+            assert (answer.status_code, slug(answer)) == (422, "token-not-settled"), answer.text
+            assert answer.json()["token"] == "0x" + made_up.hex()
+        assert node.transaction_count(one.relayer.address) == sent
 
 
 def test_an_empty_relayer_says_so_and_is_not_ready(start: Start, tmp_path: Path) -> None:

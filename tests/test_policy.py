@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from honorarium.desk.policy import BATCH_GAS, ROW_GAS, WEI, Candidate, Policy, Reason
+from honorarium.desk.policy import (
+    BATCH_GAS,
+    ROW_GAS,
+    WEI,
+    Candidate,
+    Policy,
+    Reason,
+    TokenNotSettled,
+)
 from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.units import BaseUnits
 
@@ -18,6 +26,15 @@ GWEI = 10**9
 DOLLARS = Policy(coin_prices={TOKEN: 2_000_000_000})  # a coin is 2,000 dollars of 6 decimals
 ROW = -(-ROW_GAS * 10 * GWEI * 2_000_000_000 // WEI)  # what a row costs at 10 gwei: 46 cents
 NOW = 10_000
+
+
+def test_a_token_of_which_nobody_knows_the_worth_is_not_settled() -> None:
+    for settled in (Policy(floor=1), Policy(floors={OTHER: 5}), Policy(coin_prices={OTHER: 5})):
+        settled.must_settle(OTHER)
+    Policy().must_settle(ZERO_ADDRESS)
+    with pytest.raises(TokenNotSettled) as caught:
+        DOLLARS.must_settle(OTHER)
+    assert caught.value.token == OTHER
 
 
 def one(gain: int, token: Address = TOKEN, taken_at: int = 0, **more: Any) -> Candidate:

@@ -26,6 +26,7 @@ from honorarium.desk.chain_reads import ReadRefused
 from honorarium.desk.enrol import AdvisorNotKnown, TariffNotKnown
 from honorarium.desk.hooks import WebhookNotKnown
 from honorarium.desk.limits import TooManyConnections, TooManyRequests
+from honorarium.desk.policy import TokenNotSettled
 from honorarium.desk.quotes import AdvisorAway, AdvisorDeclined, TooManyAsks
 from honorarium.desk.relay import (
     AccountNotKnown,
@@ -142,6 +143,7 @@ STATUS: Final[dict[type[HonorariumError], int]] = {
     NotFunded: 402,
     AdvisorDeclined: 409,
     NotWorthTheGas: 422,
+    TokenNotSettled: 422,
     errors.TransactionFailed: 409,
     errors.NonceTaken: 409,
     # too much

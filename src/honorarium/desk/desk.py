@@ -61,6 +61,7 @@ class Desk:
         outbox = relayer_outbox(ledger, key, contracts.manifest)
         self.sender = AsyncSender(contracts.node, key, outbox=outbox)
         self.locks = Locks(ledger)
+        self.policy = policy_of(settings, contracts.test_token)
         self.settler = Settler(
             ledger,
             settings.rpc,
@@ -68,7 +69,7 @@ class Desk:
             key,
             self.locks,
             self.clock,
-            policy=policy_of(settings, contracts.test_token),
+            policy=self.policy,
             confirmations=settings.confirmations,
             scan=settings.settle_seconds,
             changed=self.readings.changed,

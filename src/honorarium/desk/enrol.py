@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
+from honorarium.desk.policy import Policy
 from honorarium.desk.sign_in import Message, NotAllowed, SignInRefused, SignIns
 from honorarium.errors import InputError
 from honorarium.ids import Address
@@ -55,6 +56,7 @@ class Enrolment:
 
     sign_ins: SignIns
     escrow: Address
+    policy: Policy
     allowed: frozenset[Address] | None = None
 
     def put(
@@ -118,10 +120,11 @@ class Enrolment:
     def put_tariff(
         self, connection: Connection, who: SignedIn, advisor: Address, name: str, offer: Offer
     ) -> None:
-        """Sets a tariff. Raises what `Offer.must_make_sense` raises."""
+        """Sets a tariff. Raises TokenNotSettled, and what `Offer.must_make_sense` raises."""
         must_be(who, advisor)
         self.get(connection, advisor)
         offer.must_make_sense(advisor, self.escrow)
+        self.policy.must_settle(offer.token)
         known = {row["name"] for row in advisors.tariff_rows(connection, [advisor])}
         if name not in known and len(known) >= MOST_TARIFFS:
             raise TooManyTariffs(MOST_TARIFFS)

@@ -92,6 +92,7 @@ class Front:
         self.enrolment = Enrolment(
             self.sign_ins,
             desk.domain.contract,
+            desk.policy,
             None if allowed is None else frozenset(Address(from_hex(one)) for one in allowed),
         )
         self.agents = Agents(self.aside)
@@ -104,7 +105,13 @@ class Front:
             settings.agent_seconds,
         )
         self.relay = Relay(
-            settings, self.aside, desk.contracts, desk.sender, self.limits, self.figures
+            settings,
+            desk.policy,
+            self.aside,
+            desk.contracts,
+            desk.sender,
+            self.limits,
+            self.figures,
         )
         self.once = Once(self.aside, settings.answers_hours * HOUR)
         self.hooks = Registry(settings.webhooks_private)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from honorarium.errors import InputError
 from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.units import BaseUnits
 
@@ -18,6 +19,18 @@ BATCH_GAS: Final = 32_000
 
 WEI: Final = 10**18
 """The chain's coin, in its smallest unit."""
+
+
+class TokenNotSettled(InputError):
+    """A token of which the desk does not know what it is worth."""
+
+    def __init__(self, token: bytes) -> None:
+        self.token = token
+        super().__init__(
+            f"this desk does not know what the token 0x{token.hex()} is worth, so it settles and "
+            "relays nothing in it; take another token, or its operator names the token in "
+            "coin_prices, or a settle_floor for all"
+        )
 
 
 class Reason(Enum):
@@ -78,6 +91,11 @@ class Policy:
         if cost is None and floor is None:
             return None if self.floor is None else max(1, self.floor)
         return max(1, cost or 0, floor or 0)
+
+    def must_settle(self, token: Address) -> None:
+        """Raises TokenNotSettled for a token of which no session is ever settled."""
+        if self.least(token, 0) is None:
+            raise TokenNotSettled(token)
 
     def reason(self, candidate: Candidate, now: int, gas_price: int) -> Reason | None:
         """Why to settle a session now; None: not now."""

@@ -146,14 +146,15 @@ class Quotes:
     async def read(self, document: Mapping[str, Any]) -> Quote:
         """A quote as somebody hands it in, if its advisor is one of this desk's and signed it.
 
-        Raises DocumentUnreadable, AdvisorNotKnown, WrongSignature, and what the contract would
-        refuse, but for QuoteExpired: it may have been opened in time.
+        Raises DocumentUnreadable, AdvisorNotKnown, TokenNotSettled, WrongSignature, and what the
+        contract would refuse, but for QuoteExpired: it may have been opened in time.
         """
         quote, domain = read_quote(json.dumps(document))
         if domain != self.domain:
             here = f"chain {self.domain.chain_id} and contract 0x{self.domain.contract.hex()}"
             raise DocumentUnreadable("quote", f"it is not for {here}")
         await self._aside.read(lambda c: self._enrolment.get(c, quote.terms.advisor))
+        self._enrolment.policy.must_settle(quote.terms.token)
         found = refusal(quote.terms, MAX_AMOUNT, domain.contract, self._clock())
         if found is not None and not isinstance(found, QuoteExpired):
             raise found

@@ -1,16 +1,19 @@
 """Sends what clients and advisors have signed, and pays the gas, without being drained.
 
 Nothing is sent that could act for the relayer, that is not about a session of an advisor who
-enrolled here (or of an account that has such sessions), that the contract would refuse just now,
-that somebody has asked for too often, or that is not within the day's budget of gas.
+enrolled here (or of an account that has such sessions), in a token that the desk would settle, that
+the contract would refuse just now, that somebody has asked for too often, that pays in less than
+the gas is worth, or that is not within the day's budget of gas.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -24,6 +27,7 @@ from honorarium.desk.aside import Aside
 from honorarium.desk.enrol import AdvisorNotKnown
 from honorarium.desk.figures import Figures
 from honorarium.desk.limits import Limits
+from honorarium.desk.policy import Policy
 from honorarium.desk.settings import Settings
 from honorarium.errors import (
     ChainError,
@@ -60,13 +64,13 @@ class AccountNotKnown(InputError):
 
 
 class NotWorthTheGas(InputError):
-    """An opening whose deposit is worth less than the gas. Amounts in base units of the token."""
+    """A deposit that is worth less than the gas. Amounts in base units of the token."""
 
     def __init__(self, needed: int, given: int) -> None:
         self.needed, self.given = needed, given
         super().__init__(
-            f"the deposit is {given} base units, and for less than {needed} this desk does not pay "
-            "the gas of the opening; deposit more, or open it yourself and tell of the transaction"
+            f"it pays in {given} base units, and for less than {needed} this desk does not pay the "
+            "gas; pay in more, or send the transaction yourself and tell of it"
         )
 
 
@@ -113,9 +117,8 @@ class About:
     account: Address | None = None
     advisor: Address | None = None
     token: Address | None = None
-    """What a tip is of."""
-    deposit: int = 0
-    """What an opening pays in, base units."""
+    deposit: int | None = None
+    """What it pays in, base units; None: it is no payment into the escrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +161,16 @@ class Relay:
     def __init__(
         self,
         settings: Settings,
+        policy: Policy,
         aside: Aside,
         contracts: AsyncContracts,
         sender: AsyncSender,
         limits: Limits,
         figures: Figures,
     ) -> None:
-        self._settings, self._aside, self._contracts = settings, aside, contracts
-        self._sender, self._limits, self._figures = sender, limits, figures
-        self._prices = {
-            Address(from_hex(token)): price for token, price in settings.coin_prices.items()
-        }
+        self._settings, self._policy, self._aside = settings, policy, aside
+        self._contracts, self._sender = contracts, sender
+        self._limits, self._figures = limits, figures
         self._balance, self._until = 0, 0.0
 
     async def send(
@@ -177,9 +179,9 @@ class Relay:
         """Sends a signed action, and waits for its receipt. The same one again is not sent again.
 
         `who`: the network address that asks. Raises NotRelayable if it does something else than
-        the action, or is about another session; AdvisorNotKnown, AccountNotKnown, TooManyRequests,
-        RelayTooDear, NotWorthTheGas, GasBudgetSpent, RelayerEmpty; what the contract refuses; and
-        what sending raises.
+        the action, or is about another session; AdvisorNotKnown, AccountNotKnown, TokenNotSettled,
+        TooManyRequests, RelayTooDear, NotWorthTheGas, GasBudgetSpent, RelayerEmpty; what the
+        contract refuses; and what sending raises.
         """
         about = self.about(action, given)
         if session_id is not None and about.session_id != session_id:
@@ -232,7 +234,11 @@ class Relay:
     async def _afresh(
         self, key: str, content: Hash, to: Address, data: bytes, about: About, who: str
     ) -> TxReceipt:
-        charged = await self._aside.read(lambda c: self._charged(c, about))
+        charged, paid_in = await self._aside.read(
+            lambda c: (self._charged(c, about), _paid_in(c, about))
+        )
+        if about.token is not None:
+            self._policy.must_settle(about.token)
         self._limits.count("relays", who)
         node = self._contracts.node
         gas = await estimate(node, self._sender.address, to, data, 0)
@@ -241,8 +247,10 @@ class Relay:
             self._limits.count("relays of one account", account.hex())
         if gas > self._settings.gas_per_relay:
             raise RelayTooDear(gas, self._settings.gas_per_relay)
-        cost = gas * await self._gas_price()
-        self._must_be_worth(about, cost)
+        gas_price = await self._gas_price()
+        cost = gas * gas_price
+        if about.token is not None and paid_in is not None:
+            self._must_be_worth(about.token, paid_in, gas, gas_price)
         await self._must_be_funded(cost)
         day = int(time.time()) // DAY
         reserved = -(-cost // GWEI)
@@ -286,16 +294,14 @@ class Relay:
             raise AccountNotKnown(about.account)
         return [about.account]
 
-    def _must_be_worth(self, about: About, cost: int) -> None:
-        if about.terms is None or about.function not in ACTIONS["open"]:
-            return
-        token = about.terms.token
-        price = 10**COIN.decimals if token == ZERO_ADDRESS else self._prices.get(token)
-        if price is None:
-            return
-        needed = int(self._settings.deposit_per_gas * cost * price) // 10**COIN.decimals
-        if about.deposit < needed:
-            raise NotWorthTheGas(needed, about.deposit)
+    def _must_be_worth(self, token: Address, paid_in: int, gas: int, gas_price: int) -> None:
+        cost = self._policy.cost(token, gas, gas_price)
+        if cost is None:  # nobody knows, so the floor of settling alone decides
+            needed = self._policy.least(token, gas_price) or 0
+        else:
+            needed = math.ceil(Fraction(self._settings.deposit_per_gas) * cost)
+        if paid_in < needed:
+            raise NotWorthTheGas(needed, paid_in)
 
     async def _gas_price(self) -> int:
         found = await self._contracts.node.request("eth_gasPrice")
@@ -340,6 +346,15 @@ class Relay:
         return Sent(receipt.tx_hash, receipt.block, receipt.gas_used, raw or {})
 
 
+def _paid_in(connection: Connection, about: About) -> int | None:
+    """What it adds to what the escrow holds: a top-up names the new deposit, not the difference."""
+    if about.deposit is None or about.function not in ACTIONS["top-up"]:
+        return about.deposit
+    assert about.session_id is not None
+    known = sessions.find(connection, about.session_id)
+    return about.deposit - (0 if known is None else known["deposit"])
+
+
 def _give_back(connection: Connection, account: Address, day: int, gwei: int) -> None:
     for whose in (account, EVERYBODY):
         spending.give_back(connection, whose, day, gwei)
@@ -357,12 +372,13 @@ def _session(at: Callable[[tuple[Any, ...]], Any]) -> _Read:
             terms = Terms.unpack(list(at(values)))
         except ValueError as error:
             raise NotRelayable(function, f"its terms cannot be read ({error})") from None
-        return About(function, terms, terms.session_id(domain), terms.client)
+        session_id = terms.session_id(domain)
+        return About(function, terms, session_id, terms.client, token=terms.token)
 
     return read
 
 
-def _opening(at: Callable[[tuple[Any, ...]], tuple[Any, int]]) -> _Read:
+def _paying(at: Callable[[tuple[Any, ...]], tuple[Any, int]]) -> _Read:
     def read(function: str, values: tuple[Any, ...], domain: Any) -> About:
         packed, deposit = at(values)
         found = _session(lambda _: packed)(function, values, domain)
@@ -371,11 +387,14 @@ def _opening(at: Callable[[tuple[Any, ...]], tuple[Any, int]]) -> _Read:
     return read
 
 
-def _account(at: Callable[[tuple[Any, ...]], str]) -> _Read:
-    def read(function: str, values: tuple[Any, ...], domain: Any) -> About:
-        return About(function, account=Address(from_hex(at(values))))
+def _deposit(function: str, values: tuple[Any, ...], domain: Any) -> About:
+    token, account = (Address(from_hex(values[at])) for at in (0, 1))
+    return About(function, account=account, token=token, deposit=values[2])
 
-    return read
+
+def _withdrawal(function: str, values: tuple[Any, ...], domain: Any) -> About:
+    account, token = (Address(from_hex(values[at])) for at in (0, 1))
+    return About(function, account=account, token=token)
 
 
 def _tip(function: str, values: tuple[Any, ...], domain: Any) -> About:
@@ -385,16 +404,16 @@ def _tip(function: str, values: tuple[Any, ...], domain: Any) -> About:
 
 
 _ABOUT: Final[Mapping[str, _Read]] = {
-    "openWithAuthorization": _opening(lambda values: (values[0], values[1])),
-    "openFromBalance": _opening(lambda values: (values[0][0], values[0][1])),
+    "openWithAuthorization": _paying(lambda values: (values[0], values[1])),
+    "openFromBalance": _paying(lambda values: (values[0][0], values[0][1])),
     "revoke": _session(lambda values: values[0]),
-    "topUpWithAuthorization": _session(lambda values: values[0]),
-    "topUpFromBalance": _session(lambda values: values[0]),
+    "topUpWithAuthorization": _paying(lambda values: (values[0], values[1])),
+    "topUpFromBalance": _paying(lambda values: (values[0], values[1])),
     "closeFor": _session(lambda values: values[0][0]),
     "requestClose": _session(lambda values: values[0]),
     "rate": _session(lambda values: values[0]),
     "answer": _session(lambda values: values[0]),
     "tipWithAuthorization": _tip,
-    "depositWithAuthorization": _account(lambda values: values[1]),
-    "withdrawFor": _account(lambda values: values[0]),
+    "depositWithAuthorization": _deposit,
+    "withdrawFor": _withdrawal,
 }

@@ -82,7 +82,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         description="Base units that a session has to bring, for tokens whose price is not in "
-        "`coin_prices`; without: such tokens are not settled, but for the test token.",
+        "`coin_prices`; without: such tokens are neither settled nor "
+        "relayed, but for the test token.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error."
@@ -125,8 +126,8 @@ class Settings(BaseSettings):
     deposit_per_gas: float = Field(
         1.0,
         ge=0,
-        description="A relayed opening's deposit is worth so many times its gas, where the "
-        "token's price is known.",
+        description="What a relayed opening, top-up or deposit pays in is worth so many times its "
+        "gas, where the token's price is known; elsewhere it is `settle_floor` at least.",
     )
     answers_hours: int = Field(
         24, ge=1, description="So long an answer is kept for the same Idempotency-Key."

@@ -133,7 +133,7 @@ class _Session:
     def close(self) -> None:
         if self._connection is not None:
             with suppress(SQLAlchemyError):
-                # At once, where the server still hears; it notices an ended connection a moment later.
+                # At once: the server notices an ended connection a moment later.
                 self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
             with suppress(SQLAlchemyError):
                 self._connection.invalidate()  # never back into the pool: it may hold locks
