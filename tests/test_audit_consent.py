@@ -329,6 +329,17 @@ def test_a_false_fact_is_found_and_nothing_else(lived: Lived, name: str) -> None
     assert lived.found(falsify(lived)) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "about"), [("a revoked quote's slot is empty", "revoked at"), ("late", "used by")]
+)
+def test_people_are_told_dates_and_not_only_seconds(lived: Lived, name: str, about: str) -> None:
+    late = "a relayed close whose signature had run out"
+    findings = false[late if name == "late" else name][0](lived).judge().findings
+    [told] = [each for each in findings if about in each.expected]
+    assert "2027-01-1" in told.expected
+    assert " UTC (18000" in told.expected
+
+
 # ---------------------------------------------------------------------- whose word it is
 
 

@@ -101,6 +101,16 @@ def test_that_the_blocks_are_real_is_only_claimed_by_the_maker(bundle: Bundle) -
     assert claim.by == "whoever made this file"
 
 
+def test_how_the_token_is_called_is_claimed_by_the_maker_and_not_by_the_token(
+    bundle: Bundle,
+) -> None:
+    renamed = replace(bundle, claims=replace(bundle.claims, symbol="EUR", decimals=2))
+    found = verify(renamed)
+    [claim] = [each for each in found.of(Standing.CLAIMED) if each.about == "token"]
+    assert "called EUR and has 2 decimals" in claim.text
+    assert (found.ok, claim.by) == (True, "whoever made this file")
+
+
 def test_the_result_for_programs_has_the_sums(bundle: Bundle) -> None:
     record = as_record(verify(bundle))
     assert (record["ok"], record["off"]) == (True, [])

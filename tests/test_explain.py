@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from honorarium.audit import Explanation, explain
 from honorarium.audit.signers import Proof
+from honorarium.bill.text import checksummed
 from honorarium.chain import LocalChain, Node, calls, deploy, transactions
 from honorarium.chain.history import account_history, session_history
 from honorarium.chain.wire import drive
@@ -160,6 +161,7 @@ def test_the_command_tells_a_client_and_a_program_the_same(
     for said in ("8.000024", "8.500024", "12.5 % of 8.500024, exactly", "1.062503", "7.437521"):
         assert said in done.output
     assert "signed: the key was recovered" in done.output
+    assert f"advisor {checksummed(lived.stage.address('advisor'))[:10]}..." in done.output
     told = json.loads(
         CliRunner().invoke(commands, ["explain", session, "--rpc", url, "--json"]).stdout
     )

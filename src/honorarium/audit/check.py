@@ -13,6 +13,7 @@ from typing import Final
 from honorarium.audit.book import Book, SessionRecord
 from honorarium.audit.facts import Entry, Finding
 from honorarium.chain import Status
+from honorarium.errors.refusals import moment
 from honorarium.ids import SessionId
 from honorarium.protocol.events import (
     Answered,
@@ -26,7 +27,7 @@ from honorarium.protocol.events import (
     Settled,
     ToppedUp,
 )
-from honorarium.units import Seconds
+from honorarium.units import Seconds, UnixTime
 
 RATING_WINDOW: Final = Seconds(30 * 86_400)
 
@@ -112,7 +113,11 @@ def check_esc_5(book: Book, entry: Entry) -> Iterator[Finding]:
     event = entry.event
     if isinstance(event, SessionOpened) and event.slot.opened_at != entry.time:
         yield finding_at(
-            entry, "ESC-5", event.session_id, f"opened at {entry.time}", event.slot.opened_at
+            entry,
+            "ESC-5",
+            event.session_id,
+            f"opened at {moment(entry.time)}",
+            moment(event.slot.opened_at),
         )
     if not isinstance(event, _METERED) or event.units == 0:
         return
@@ -149,11 +154,15 @@ def check_esc_6(book: Book, entry: Entry) -> Iterator[Finding]:
         )
     elif session is not None and session.status is Status.CLOSED:
         yield finding_at(
-            entry, "ESC-6", event.session_id, f"no event after closing at {session.closed_at}", name
+            entry,
+            "ESC-6",
+            event.session_id,
+            f"no event after closing at {moment(session.closed_at)}",
+            name,
         )
     elif session is not None and isinstance(event, _FIRST):
         yield finding_at(
-            entry, "ESC-6", event.session_id, f"opened once, at {session.opened_at}", name
+            entry, "ESC-6", event.session_id, f"opened once, at {moment(session.opened_at)}", name
         )
 
 
@@ -175,8 +184,8 @@ def check_esc_7(book: Book, entry: Entry) -> Iterator[Finding]:
                     entry,
                     "ESC-7",
                     event.session_id,
-                    f"asked to close once, at {session.closing_at}",
-                    f"again at {entry.time}",
+                    f"asked to close once, at {moment(session.closing_at)}",
+                    f"again at {moment(entry.time)}",
                 )
                 return
             if event.by not in (session.client, session.payer):
@@ -187,10 +196,14 @@ def check_esc_7(book: Book, entry: Entry) -> Iterator[Finding]:
                     f"asked by client 0x{session.client.hex()} or payer 0x{session.payer.hex()}",
                     f"0x{event.by.hex()}",
                 )
-            ends = entry.time + session.terms.close_grace
+            ends = UnixTime(entry.time + session.terms.close_grace)
             if event.grace_ends != ends:
                 yield finding_at(
-                    entry, "ESC-7", event.session_id, f"grace until {ends}", event.grace_ends
+                    entry,
+                    "ESC-7",
+                    event.session_id,
+                    f"grace until {moment(ends)}",
+                    moment(event.grace_ends),
                 )
         case ToppedUp():
             session = book.session(event.session_id)
@@ -199,7 +212,7 @@ def check_esc_7(book: Book, entry: Entry) -> Iterator[Finding]:
                     entry,
                     "ESC-7",
                     event.session_id,
-                    f"no top-up after {session.closing_at}, when somebody asked to close",
+                    f"no top-up after {moment(session.closing_at)}, when somebody asked to close",
                     f"a deposit of {event.deposit}",
                 )
         case RefundCredited():
@@ -266,7 +279,7 @@ def check_esc_10(book: Book, entry: Entry) -> Iterator[Finding]:
 def _rating_expectations(
     session: SessionRecord, entry: Entry, event: Rated
 ) -> list[tuple[bool, str, str]]:
-    window_ends = session.closed_at + RATING_WINDOW
+    window_ends = UnixTime(session.closed_at + RATING_WINDOW)
     closed = session.status is Status.CLOSED
     return [
         (
@@ -280,8 +293,8 @@ def _rating_expectations(
         (session.score == 0, "one rating", f"a second one after {session.score}"),
         (
             not closed or entry.time <= window_ends,
-            f"rated by {window_ends}",
-            str(entry.time),
+            f"rated by {moment(window_ends)}",
+            moment(entry.time),
         ),
     ]
 

@@ -20,6 +20,7 @@ from honorarium.audit.records import (
     Movement,
     TipMade,
 )
+from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.protocol.slot import REVOKED_FLAG, Slot, Status
 from honorarium.units import BlockNumber, UnixTime
@@ -173,8 +174,8 @@ def check_slots(
             yield Finding(
                 "ESC-6",
                 session_id,
-                f"revoked at {time}",
-                f"{slot.status.name.lower()}, time {slot.closing_or_closed_at}",
+                f"revoked at {moment(time)}",
+                f"{slot.status.name.lower()}, {_time(slot.closing_or_closed_at)}",
                 block,
                 about="storage slot",
             )
@@ -200,16 +201,20 @@ def _fields(session: SessionRecord, slot: Slot) -> Iterator[tuple[str, str, obje
     yield "ESC-6", "status", session.status.name.lower(), slot.status.name.lower()
     yield "ESC-1", "deposit", session.deposit, slot.deposit
     yield "ESC-4", "earned", session.earned, slot.earned
-    yield "ESC-5", "opened at", session.opened_at, slot.opened_at
+    yield "ESC-5", "opened at", _time(session.opened_at), _time(slot.opened_at)
     yield (
         "ESC-7",
         "closed at" if over else "closing at",
-        session.closed_at if over else session.closing_at,
-        slot.closing_or_closed_at,
+        _time(session.closed_at if over else session.closing_at),
+        _time(slot.closing_or_closed_at),
     )
     yield "ESC-7", "refunds to balance", session.from_balance, slot.from_balance
     yield "ESC-10", "score", session.score, slot.score
     yield "ESC-10", "answered", session.answered, slot.answered
+
+
+def _time(time: UnixTime) -> str:
+    return moment(time) if time else "no time"
 
 
 def check_tallies(

@@ -44,6 +44,7 @@ from honorarium.audit.signed import (
     typed_digest,
 )
 from honorarium.chain import Status
+from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.events import (
     Answered,
@@ -63,7 +64,7 @@ from honorarium.protocol.events import (
 from honorarium.protocol.messages import Opening, opening_nonce, top_up_nonce
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import TYPEHASH, Domain
-from honorarium.units import BaseUnits
+from honorarium.units import BaseUnits, UnixTime
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
@@ -347,15 +348,17 @@ class Consent:
         assert isinstance(row, CloseRow)
         signed = Signed(entry, "ESC-7", event.session_id, sent.sender)
         if row.finalize:
-            ends = session.closing_at + row.terms.close_grace
+            ends = UnixTime(session.closing_at + row.terms.close_grace)
             if session.status is not Status.CLOSING or entry.time < ends:
-                signed.found("finalized only after the grace period", f"finalized at {entry.time}")
+                expected = f"finalized after the grace period, from {moment(ends)} on"
+                signed.found(expected, f"finalized at {moment(entry.time)}")
             return signed.judged
         words = event.session_id, row.units, row.journal, row.deadline
         digest = typed_digest(self._domain, "Closing", *words)
         signed.must("advisor", row.terms.advisor, digest, row.advisor_signature)
         if row.advisor_signature and entry.time > row.deadline:
-            signed.found(f"the advisor's signature used by {row.deadline}", entry.time)
+            until = moment(UnixTime(row.deadline))
+            signed.found(f"the advisor's signature used by {until}", moment(entry.time))
         return signed.judged
 
     def _leaves(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:

@@ -10,6 +10,7 @@ from honorarium.audit.check import finding_at
 from honorarium.audit.facts import Entry, Place, Transaction, Unproven
 from honorarium.audit.payments import DepositRow, PaymentRow, TipRow, WithdrawalRow, payment_of
 from honorarium.audit.signed import Judged, Signed, authorized_payment
+from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_HASH, Address, SessionId
 from honorarium.protocol.events import Deposited, Tipped, Withdrawn
 from honorarium.protocol.messages import Withdrawal, deposit_nonce, tip_nonce
@@ -104,7 +105,8 @@ class PaymentConsent:
         digest = message.digest(self._place.domain)
         signed.must("account", event.account, digest, row.signature)
         if entry.time > row.deadline:
-            signed.found(f"the signature used by {row.deadline}", entry.time)
+            until = moment(UnixTime(row.deadline))
+            signed.found(f"the signature used by {until}", moment(entry.time))
         last = self._numbers.get(event.account)
         if last is not None and row.nonce <= last:
             signed.found(f"a withdrawal number above {last} of this account", row.nonce)

@@ -14,7 +14,7 @@ from rich.text import Text
 from honorarium.audit import Explanation, Stretch
 from honorarium.audit import explain as reckon
 from honorarium.bill import counted, tariff_words, unit_name, with_places
-from honorarium.bill.text import visible, when
+from honorarium.bill.text import checksummed, visible, when
 from honorarium.chain import Contracts, calls, transactions
 from honorarium.cli.common import (
     LOCAL_NODE,
@@ -276,7 +276,7 @@ def _money(found: Explanation) -> Table:
         if tip.token == token.address:
             row("Tip", tip.amount, "beside the fee, all of it to the advisor")
         else:
-            text = f"{tip.amount} base units of token 0x{tip.token.hex()}"
+            text = f"{tip.amount} base units of token {checksummed(tip.token)}"
             table.add_row("Tip", "", f"{text}, to the advisor")
     return table
 
@@ -322,6 +322,6 @@ def _readings(found: Explanation) -> Table:
 def _consents(found: Explanation) -> Table:
     table = _table("Who agreed to what", "time", "who", "what", "how it shows")
     for each in found.consents:
-        who = f"{each.role} 0x{each.party.hex()[:8]}..."
+        who = f"{each.role} {checksummed(each.party)[:10]}..."
         table.add_row(when(each.time), who, each.what, each.proof.value)
     return table

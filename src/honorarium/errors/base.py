@@ -18,6 +18,17 @@ class HonorariumError(Exception):
         super().__init_subclass__(**kwargs)
         cls.slug = slug_of(cls.__name__)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Told in another process as it is: a pool's worker may raise it."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[HonorariumError], args: tuple[Any, ...]) -> HonorariumError:
+    """An error with these arguments of `Exception`, which are its message."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 def slug_of(name: str) -> str:
     """A class's name in words: `DepositTooSmall` is `deposit-too-small`."""

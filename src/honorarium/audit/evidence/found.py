@@ -8,12 +8,9 @@ from typing import Any
 
 from honorarium.audit.evidence.bundle import Bundle
 from honorarium.bill import SessionLog
-from honorarium.bill.text import checksummed, hexed, when
+from honorarium.bill.text import checksummed, hexed
 from honorarium.ids import Hash
 from honorarium.protocol.slot import Status
-from honorarium.units import UnixTime
-
-_LAST_TIME = 253_000_000_000  # in the year 9987: beyond it calendars end
 
 
 class Standing(StrEnum):
@@ -99,8 +96,3 @@ def claimed(about: str, text: str, by: str) -> Statement:
 
 def off(about: str, text: str) -> Statement:
     return Statement(Standing.OFF, about, text)
-
-
-def moment(time: UnixTime) -> str:
-    """A time as anybody may have written it."""
-    return when(time) if time < _LAST_TIME else f"unix time {time}"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from honorarium.audit.evidence.bundle import Bundle
-from honorarium.audit.evidence.found import Statement, claimed, moment, off, proven
+from honorarium.audit.evidence.found import Statement, claimed, off, proven
 from honorarium.audit.evidence.ground import Ground
 from honorarium.bill import SessionLog, counted
-from honorarium.bill.text import checksummed
+from honorarium.bill.text import checksummed, when
 from honorarium.errors import HonorariumError
 from honorarium.ids import Hash
 from honorarium.protocol.events import SessionClosed, Settled
@@ -104,7 +104,7 @@ class Papers:
                 f"{which} units: one was changed, added, left out or moved",
             )
             return
-        told = "; ".join(f"{_kind(entry)} {moment(entry.at)}" for entry in entries) or "nothing yet"
+        told = "; ".join(f"{_kind(entry)} {when(entry.at)}" for entry in entries) or "nothing yet"
         yield proven("journal", f"The meter signed this journal, entry for entry: {told}.")
         yield from self._counted_again(entries, newest)
         accepted = any(self._signed(each) for each in self.bundle.acknowledgements)

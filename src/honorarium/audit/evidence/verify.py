@@ -16,7 +16,7 @@ from eth_hash.auto import keccak
 from honorarium.audit.calldata import OpenRow, rows_of
 from honorarium.audit.evidence.bundle import Bundle
 from honorarium.audit.evidence.encoding import Header
-from honorarium.audit.evidence.found import Examined, Statement, claimed, moment, off, proven
+from honorarium.audit.evidence.found import Examined, Statement, claimed, off, proven
 from honorarium.audit.evidence.ground import NO_CODE, Ground, ground_of
 from honorarium.audit.evidence.papers import Papers
 from honorarium.audit.signers import Consent, Proof, consents_of
@@ -29,7 +29,7 @@ from honorarium.bill import (
     refund_place,
     tariff_words,
 )
-from honorarium.bill.text import checksummed, hexed
+from honorarium.bill.text import checksummed, hexed, when
 from honorarium.chain import Transaction
 from honorarium.errors import HonorariumError
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
@@ -166,7 +166,7 @@ class _Examiner:
     def _life(self, log: SessionLog) -> Iterator[Statement]:
         for step in log.steps:
             for did in step.did:
-                yield proven("log", f"{moment(step.time)}, block {step.block:,}: {did.text}.")
+                yield proven("log", f"{when(step.time)}, block {step.block:,}: {did.text}.")
 
     def _money(self, log: SessionLog) -> Iterator[Statement]:
         tariff, reading = self.terms.tariff, log.reading
@@ -252,7 +252,7 @@ class _Examiner:
         if not differing:
             yield proven(
                 "storage",
-                f"After block {last.number:,} ({moment(last.time)}) the escrow's storage says the "
+                f"After block {last.number:,} ({when(last.time)}) the escrow's storage says the "
                 f"same: {log.status.name.lower()}, {self._text(log.earned)} earned of "
                 f"{self._text(log.deposit)}.",
             )
@@ -342,7 +342,7 @@ class _Examiner:
             f"That the token is called {self.token.symbol} and has {self.token.decimals} decimals"
         )
         if self.terms.token != ZERO_ADDRESS:
-            yield claimed("token", what + "; the amounts here are shown so.", "the token")
+            yield claimed("token", what + "; the amounts here are shown so.", MAKER)
         if log.reading.units:
             yield claimed(
                 "advice",
