@@ -113,6 +113,12 @@ class Served:
         return token
 
 
+def slug(answer: httpx.Response) -> str:
+    """The kind of problem that an answer tells of."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    return str(answer.json()["type"]).removeprefix("urn:honorarium:problem:")
+
+
 def signed(key: Key, text: str) -> dict[str, str]:
     """A message and its signature."""
     return {"message": text, "signature": "0x" + key.sign(text_hash(text)).to_bytes().hex()}

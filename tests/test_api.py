@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,18 +19,15 @@ from api_stage import (
     quote_of,
     relayable,
     served,
-    signed,
+    slug,
 )
 from conftest import Place
 from honorarium.audit.evidence import Bundle, Standing, verify
-from honorarium.chain import Node, Relayable, Sender, calls
+from honorarium.chain import Relayable, calls
 from honorarium.chain.deploy import shown
 from honorarium.ids import ZERO_HASH, Hash
 from honorarium.protocol import Key, Quote, SignedVoucher, Voucher
 from honorarium.protocol.journal import genesis
-from honorarium.protocol.sign_in import SignIn
-from honorarium.units import UnixTime
-from lives import ACCEPTS_ALL, REFUSES_ALL
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +42,6 @@ def desk(anvil: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 def who(desk: Served, tmp_path: Path) -> Iterator[People]:
     with people(desk, tmp_path) as found:
         yield found
-
-
-def slug(answer: object) -> str:
-    body = answer.json()  # type: ignore[attr-defined]
-    assert answer.headers["content-type"] == "application/problem+json"  # type: ignore[attr-defined]
-    return str(body["type"]).removeprefix("urn:honorarium:problem:")
 
 
 def opened(desk: Served, who: People, *, pay: str = "authorization") -> Quote:
@@ -108,149 +97,6 @@ def test_it_is_alive_and_ready_and_measured(desk: Served) -> None:
     figures = desk.ask("GET", "/metrics").text
     assert 'honorarium_requests_total{method="GET",route="/healthz",status="200"}' in figures
     assert "honorarium_relayer_balance_coins" in figures
-
-
-# ---------------------------------------------------------------------- signing in
-
-
-def test_who_signs_in_has_a_token_until_they_sign_out(desk: Served) -> None:
-    token = desk.sign_in(Key.generate())
-    assert desk.ask("GET", "/v1/sessions", token=token).status_code == 200
-    assert desk.ask("DELETE", "/v1/sign-in", token=token).status_code == 204
-    refused = desk.ask("GET", "/v1/sessions", token=token)
-    assert (refused.status_code, slug(refused)) == (401, "not-signed-in")
-    assert refused.headers["www-authenticate"].startswith("Bearer")
-
-
-def test_tokens_are_stored_as_hashes(desk: Served) -> None:
-    token = desk.sign_in(Key.generate())
-    stored = Path(desk.settings.ledger)
-    everything = b"".join(
-        p.read_bytes() for p in stored.parent.glob(stored.name + "*") if p.is_file()
-    )
-    assert token.encode() not in everything
-
-
-def test_a_message_signs_in_once(desk: Served) -> None:
-    message = desk.message(Key.generate())
-    assert desk.ask("POST", "/v1/sign-in", message).status_code == 200
-    again = desk.ask("POST", "/v1/sign-in", message)
-    assert (again.status_code, slug(again)) == (403, "sign-in-refused")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"domain": "elsewhere.example"},
-        {"uri": "https://elsewhere.example"},
-        {"chain_id": 1},
-        {"nonce": "0123456789abcdef"},
-        {"expires_at": UnixTime(1_700_000_000)},
-        {"expires_at": UnixTime(int(time.time()) + 10**6)},
-        {"expires_at": None},
-        {"account": Key.generate().address},
-    ],
-    ids=["domain", "uri", "chain", "nonce", "over", "too long", "for ever", "account"],
-)
-def test_a_message_for_elsewhere_or_by_somebody_else_lets_nobody_in(
-    desk: Served, changes: dict[str, Any]
-) -> None:
-    refused = desk.ask("POST", "/v1/sign-in", desk.message(Key.generate(), **changes))
-    assert (refused.status_code, slug(refused)) == (403, "sign-in-refused")
-
-
-@pytest.mark.parametrize("text", ["", "hello", "a\n" * 400, "x" * 1_500])
-def test_what_is_no_message_lets_nobody_in(desk: Served, text: str) -> None:
-    assert desk.ask("POST", "/v1/sign-in", signed(Key.generate(), text)).status_code == 403
-
-
-def test_a_lost_answer_to_a_sign_in_is_given_again(desk: Served) -> None:
-    message = desk.message(Key.generate())
-    first = desk.ask("POST", "/v1/sign-in", message, idempotency_key="once")
-    again = desk.ask("POST", "/v1/sign-in", message, idempotency_key="once")
-    assert again.headers["idempotent-replayed"] == "true"
-    assert first.json() == again.json()
-    assert desk.ask("GET", "/v1/sessions", token=again.json()["token"]).status_code == 200
-
-
-@pytest.mark.parametrize("code", [ACCEPTS_ALL, REFUSES_ALL], ids=["accepts", "refuses"])
-def test_a_contract_wallet_signs_in_if_it_says_so_itself(
-    desk: Served, who: People, code: bytes
-) -> None:
-    with Node(desk.place.chain.url) as node:
-        bank = Sender(node, desk.place.key("payer"))
-        creation = bytes((0x60, len(code))) + bytes.fromhex("80600b6000396000f3") + code
-        wallet = bank.transact(None, creation).contract
-    assert wallet is not None
-    message = desk.message(Key.generate(), account=wallet)
-    answer = desk.ask("POST", "/v1/sign-in", message)
-    if code == REFUSES_ALL:
-        assert (answer.status_code, slug(answer)) == (403, "sign-in-refused")
-    else:
-        assert answer.json()["account"] == shown(wallet)
-
-
-# ---------------------------------------------------------------------- advisors
-
-
-def test_an_advisor_enrols_with_the_message_that_signs_in(desk: Served, who: People) -> None:
-    found = desk.ask("GET", f"/v1/advisors/{shown(who.advisor_key.address)}").json()
-    assert (found["name"], found["available"], found["away"]) == ("Ada", True, True)
-    assert found["acknowledger"] == shown(desk.relayer.address)
-    said = SignIn.read(found["enrolment"]["message"])
-    assert said.account == who.advisor_key.address
-    assert shown(desk.relayer.address) in said.statement
-    assert found["tariffs"]["standard"]["tariff"]["unitPrice"] == str(PRICE)
-
-
-def test_nobody_enrols_without_saying_so_or_for_another(desk: Served, who: People) -> None:
-    key = Key.generate()
-    mine, theirs = (f"/v1/advisors/{shown(k.address)}" for k in (key, who.advisor_key))
-    token = desk.sign_in(key)
-    for path, body, problem in (
-        (mine, {"name": "Eve"}, "sign-in-refused"),
-        (mine, {"name": "Eve", "enrolment": desk.message(key)}, "sign-in-refused"),
-        (theirs, {"name": "Eve"}, "not-allowed"),
-        (f"{theirs}/tariffs/standard", OFFER_OF_NOTHING, "not-allowed"),
-    ):
-        refused = desk.ask("PUT", path, body, token=token)
-        assert (refused.status_code, slug(refused)) == (403, problem)
-    assert desk.ask("PUT", mine, {"name": "Eve"}).status_code == 401
-
-
-OFFER_OF_NOTHING = {"token": "0x" + "00" * 20, "tariff": {"unitPrice": "5", "unitSeconds": 60}}
-
-
-def test_a_tariff_that_could_never_open_is_refused_with_the_contracts_own_error(
-    desk: Served, who: People
-) -> None:
-    path = f"/v1/advisors/{shown(who.advisor_key.address)}/tariffs/odd"
-    for change, problem in (
-        ({"tariff": {"unitPrice": "0", "unitSeconds": 60}}, "nothing-to-pay"),
-        ({"closeGrace": 5}, "grace-out-of-range"),
-        ({"feeBps": 5}, "share-without-recipient"),
-    ):
-        refused = desk.ask("PUT", path, {**OFFER_OF_NOTHING, **change}, token=who.token)
-        assert (refused.status_code, slug(refused)) == (409, problem)
-    nobody = {**OFFER_OF_NOTHING, "token": "0x" + "77" * 20}
-    assert slug(desk.ask("PUT", path, nobody, token=who.token)) == "token-without-code"
-    assert desk.ask("DELETE", path, token=who.token).status_code == 404
-
-
-def test_advisors_are_listed_page_by_page(desk: Served, tmp_path: Path) -> None:
-    keys = [Key.generate() for _ in range(3)]
-    for key in keys:
-        desk.enrol(key)
-    seen, cursor = [], ""
-    while True:
-        page = desk.ask("GET", f"/v1/advisors?available=true&limit=2{cursor}").json()
-        seen += [each["advisor"] for each in page["items"]]
-        if page["next"] is None:
-            break
-        assert len(page["items"]) == 2
-        cursor = f"&cursor={page['next']}"
-    assert seen[-3:] == [shown(key.address) for key in keys]
-    assert len(seen) == len(set(seen))
 
 
 # ---------------------------------------------------------------------- quotes
@@ -492,6 +338,31 @@ def test_keys_are_each_accounts_own(desk: Served) -> None:
         for token in (one, two, one)
     ]
     assert made[0] == made[2] != made[1]
+
+
+def test_what_a_meter_or_an_advisor_posts_again_counts_once(desk: Served, who: People) -> None:
+    quote = opened(desk, who)
+    units = voucher(who, quote, 1)
+    readings = [
+        desk.ask("POST", path_of(who, quote, "notes"), body, token=who.token, **headers)
+        for body in ({"kind": "answered"}, {"kind": "interaction", "interactions": 3})
+        for headers in ({}, {}, {"idempotency_key": "n"}, {"idempotency_key": "n"})
+        if not headers or body["kind"] == "answered"
+    ]
+    assert [each.status_code for each in readings] == [200] * 6
+    assert len(readings[-1].json()["notes"]) == 1
+    assert "idempotent-replayed" in readings[3].headers
+    given = {
+        "units": 1,
+        "journal": "0x" + units.journal.hex(),
+        "signature": "0x" + units.signature.to_bytes().hex(),
+    }
+    path = path_of(who, quote, "vouchers")
+    taken = [desk.ask("POST", path, given, idempotency_key="v") for _ in range(2)]
+    assert taken[0].json() == taken[1].json() == desk.ask("POST", path, given).json()
+    assert [("idempotent-replayed" in each.headers) for each in taken] == [False, True]
+    none = desk.ask("POST", path_of(who, quote, "notes"), {"kind": "interaction"}, token=who.token)
+    assert (none.status_code, slug(none)) == (422, "request-not-usable")
 
 
 def test_an_error_is_not_kept_so_the_key_may_be_tried_again(desk: Served, who: People) -> None:

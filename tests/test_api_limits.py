@@ -17,7 +17,19 @@ import pytest
 import structlog
 from websockets.exceptions import InvalidStatus
 
-from api_stage import COIN, MONEY, OFFER, PRICE, People, Served, funded, people, relayable, served
+from api_stage import (
+    COIN,
+    MONEY,
+    OFFER,
+    PRICE,
+    People,
+    Served,
+    funded,
+    people,
+    relayable,
+    served,
+    slug,
+)
 from conftest import Place
 from honorarium.api import logs
 from honorarium.artifacts import artifact
@@ -68,10 +80,6 @@ def opening(who: People, deposit: int = 10 * PRICE) -> dict[str, Any]:
         "quote": who.document(quote),
         "relayable": relayable(who.client.sign_opening(quote, deposit)),
     }
-
-
-def slug(answer: Any) -> str:
-    return str(answer.json()["type"]).removeprefix("urn:honorarium:problem:")
 
 
 def nobody(tmp_path: Path, one: Served) -> AbstractContextManager[People]:
@@ -183,6 +191,21 @@ def test_made_up_money_buys_no_gas(start: Start, tmp_path: Path) -> None:
             assert (answer.status_code, slug(answer)) == (422, "token-not-settled"), answer.text
             assert answer.json()["token"] == "0x" + made_up.hex()
         assert node.transaction_count(one.relayer.address) == sent
+
+
+def test_pages_of_named_origins_may_ask(start: Start) -> None:
+    ours, name = "https://shop.example", "access-control-allow-origin"
+    one, other = start(origins=(ours,)), start()
+    assert one.ask("GET", "/v1", origin=ours).headers[name] == ours
+    assert name not in one.ask("GET", "/v1", origin="https://other.example").headers
+    assert name not in other.ask("GET", "/v1", origin=ours).headers
+    asks = {
+        "origin": ours,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, idempotency-key",
+    }
+    told = one.http.options(f"{one.url}/v1/quotes", headers=asks)
+    assert (told.status_code, told.headers[name]) == (200, ours)
 
 
 def test_an_empty_relayer_says_so_and_is_not_ready(start: Start, tmp_path: Path) -> None:

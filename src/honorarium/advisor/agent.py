@@ -219,13 +219,13 @@ class AsyncAgent(AsyncAdvisor):
 
     async def note(self, session: Agreed, kind: EntryKind, at: int | None = None) -> None:
         """Answers, pauses or resumes: the desk counts for the advisor, and the client's meter
-        hears of it.
+        hears of it. Said again, it is as before.
         """
         await self._note(session, {"kind": kind.text}, at)
 
-    async def count(self, session: Agreed, interactions: int = 1, at: int | None = None) -> None:
-        """Interactions that were given, for a tariff without time."""
-        await self._note(session, {"kind": "interaction", "count": interactions}, at)
+    async def count(self, session: Agreed, interactions: int, at: int | None = None) -> None:
+        """All interactions that were given so far, for a tariff without time."""
+        await self._note(session, {"kind": "interaction", "interactions": interactions}, at)
 
     async def _note(self, session: Agreed, body: dict[str, Any], at: int | None) -> None:
         session_id = terms_of(session).session_id(self.contracts.escrow)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from honorarium.api import problems
@@ -78,6 +79,15 @@ def create_app(desk: Desk) -> FastAPI:
     )
     app.state.desk, app.state.front = desk, front
     app.add_middleware(Guard, front=front)
+    if desk.settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=desk.settings.origins,
+            allow_methods=["*"],
+            allow_headers=["authorization", "content-type", "idempotency-key"],
+            expose_headers=["idempotent-replayed", "retry-after", "x-request-id"],
+            max_age=3600,
+        )
     problems.install(app)
     for each in (
         meta,

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from honorarium.desk import Desk
 from honorarium.desk.front import Front
 from honorarium.desk.limits import network_of
-from honorarium.desk.once import Commit, Keyed
+from honorarium.desk.once import Answer, Commit, Keyed
 from honorarium.desk.sign_in import NotAllowed, NotSignedIn
 from honorarium.errors import InputError
 from honorarium.ids import Address, SessionId
@@ -192,6 +192,17 @@ class Doing:
             headers=headers,
             media_type="application/json",
         )
+
+    async def harmless(self, act: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
+        """As it is called, for what may be done again: the effect is durable before its answer."""
+        if self.keyed is None:
+            return Response(dumps(await act()), media_type="application/json")
+
+        async def prepare() -> Commit:
+            body = await act()
+            return lambda _: Answer(200, body)
+
+        return await self(prepare)
 
 
 async def doing(

@@ -173,10 +173,15 @@ class Intake:
         return heard
 
     async def note(self, session_id: SessionId, kind: EntryKind, at: int | None = None) -> Reading:
-        """The advisor's own count: ANSWERED, PAUSED or RESUMED. Raises as `take`."""
+        """The advisor's own count: ANSWERED, PAUSED or RESUMED; said again, it is as before.
+
+        Raises as `take`, and JournalRefused.
+        """
 
         def act(book: DeskBook) -> Reading:
             _must_run(book)
+            if book.noted and book.noted[-1].kind is kind:
+                return self._reading(book)
             _must_have_room(book)
             if len(book.noted) >= NOTES:
                 raise TooMuchJournal(NOTES, len(book.noted) + 1)
@@ -193,12 +198,16 @@ class Intake:
     async def count(
         self, session_id: SessionId, interactions: int, at: int | None = None
     ) -> Reading:
-        """Interactions that the advisor gave. Raises as `take`, and TooManyUnits."""
+        """All interactions that the advisor gave so far; fewer than were told tell nothing.
+
+        Raises as `take`, and TooManyUnits.
+        """
 
         def act(book: DeskBook) -> Reading:
             _must_run(book)
-            _must_have_room(book)
-            book.count(interactions, at)
+            if (more := interactions - book.interactions) > 0:
+                _must_have_room(book)
+                book.count(more, at)
             return self._reading(book)
 
         counted: Reading = await self._ask(session_id, act)

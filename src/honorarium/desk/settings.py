@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "", description="Proxies that may name the client's address: addresses, between commas."
     )
+    origins: tuple[str, ...] = Field(
+        (), description="Web pages that may ask (CORS), by origin: https://shop.example; `*`: all."
+    )
     log_blocks: int = Field(10_000, ge=1, description="Blocks of one eth_getLogs on /v1/chain.")
     chain_gas: int = Field(30_000_000, ge=100_000, description="Gas of one eth_call on /v1/chain.")
 

@@ -256,7 +256,7 @@ class Book:
         """Interactions that were given, for a tariff without time. Raises TooManyUnits."""
         now = moment(at, self.clock)
         usable_setting("interactions", interactions)
-        total = self._interactions + interactions
+        total = self.interactions + interactions
         if total > MAX_UNITS:
             raise TooManyUnits(MAX_UNITS, total)
         self._keep({"counted": total, "at": now})
@@ -271,7 +271,7 @@ class Book:
             begun, over = min(tariff.units_for(seconds), MAX_UNITS), seconds // unit
             since = moment_of(spans, in_hand * unit)
         else:
-            begun = over = self._interactions
+            begun = over = self.interactions
             since = next((when for when, total in self._counted if total > in_hand), None)
         delivered = min(begun, funded)
         unpaid = max(0, delivered - in_hand)
@@ -288,7 +288,7 @@ class Book:
         return Exposure(delivered, in_hand, BaseUnits(amount), stop)
 
     @property
-    def _interactions(self) -> int:
+    def interactions(self) -> int:
         return self._counted[-1][1] if self._counted else 0
 
     def _ended(self) -> Stop | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import orjson
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from honorarium.api.deps import (
     AParty,
@@ -18,6 +18,7 @@ from honorarium.api.deps import (
     TheAdvisor,
     TheCaller,
     TheDesk,
+    TheDoing,
     TheFront,
     network,
 )
@@ -105,7 +106,18 @@ class NoteModel(BaseModel):
 
     kind: Literal["answered", "paused", "resumed", "interaction"]
     at: int | None = Field(None, ge=0, lt=2**40, description="unix seconds; none: now")
-    count: int = Field(1, ge=1, lt=2**32, description="interactions")
+    interactions: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="of an interaction: how many were given so far, all together",
+    )
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if (self.kind == "interaction") != (self.interactions is not None):
+            raise ValueError("`interactions` goes with the kind interaction, and only with it")
+        return self
 
 
 class AcknowledgementModel(BaseModel):
@@ -151,7 +163,9 @@ class ReadingModel(BaseModel):
 
 
 @router.post("/vouchers", summary="Hand in a voucher", response_model=VoucherTaken)
-async def post_voucher(desk: TheDesk, session_id: ASession, body: VoucherModel) -> dict[str, Any]:
+async def post_voucher(
+    desk: TheDesk, do: TheDoing, session_id: ASession, body: VoucherModel
+) -> Response:
     """Answers when the voucher is durable. The same voucher again gets the same answer."""
     given = body.model_dump()
     sent = read_sent(
@@ -161,30 +175,40 @@ async def post_voucher(desk: TheDesk, session_id: ASession, body: VoucherModel) 
             "after": given["after"],
         }
     )
-    return await answered(desk, session_id, sent)
+    return await do.harmless(lambda: answered(desk, session_id, sent))
 
 
 @router.post("/entries", summary="Tell what happened", response_model=EntriesHeard)
 async def post_entries(
-    desk: TheDesk, front: TheFront, who: TheCaller, session_id: ASession, body: EntriesModel
-) -> dict[str, Any]:
+    desk: TheDesk,
+    front: TheFront,
+    do: TheDoing,
+    who: TheCaller,
+    session_id: ASession,
+    body: EntriesModel,
+) -> Response:
     """What the client's meter noted between two vouchers: a pause, a handover from bot to human.
     For the client, the payer, or the meter's own key.
     """
     await front.must_tell(who, session_id)
-    return await answered(desk, session_id, read_sent(body.model_dump()))
+    sent = read_sent(body.model_dump())
+    return await do.harmless(lambda: answered(desk, session_id, sent))
 
 
 @router.post("/notes", summary="Keep the advisor's own count", response_model=ReadingModel)
 async def post_note(
-    desk: TheDesk, session_id: ASession, body: NoteModel, advisor: TheAdvisor
-) -> dict[str, Any]:
-    """The advisor answers, pauses, resumes; or gave interactions."""
-    if body.kind == "interaction":
-        reading = await desk.intake.count(session_id, body.count, body.at)
-    else:
-        reading = await desk.intake.note(session_id, EntryKind[body.kind.upper()], body.at)
-    return reading_frame(reading)
+    desk: TheDesk, do: TheDoing, session_id: ASession, body: NoteModel, advisor: TheAdvisor
+) -> Response:
+    """The advisor answers, pauses, resumes; or gave interactions. Said again, it is as before."""
+
+    async def note() -> dict[str, Any]:
+        if body.interactions is not None:
+            reading = await desk.intake.count(session_id, body.interactions, body.at)
+        else:
+            reading = await desk.intake.note(session_id, EntryKind[body.kind.upper()], body.at)
+        return reading_frame(reading)
+
+    return await do.harmless(note)
 
 
 @router.get("/reading", summary="Look at the meter", response_model=ReadingModel)

@@ -16,7 +16,9 @@ from honorarium.ledger import events
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-AWebhook = Annotated[str, Path(max_length=40, description="The webhook's id.")]
+AWebhook = Annotated[
+    str, Path(max_length=40, pattern=r"^[\x21-\x7e]+$", description="The webhook's id.")
+]
 
 
 def _view(row: RowMapping) -> dict[str, Any]:
