@@ -12,7 +12,7 @@ from errors_page import PAGE, below, page
 from honorarium import errors
 from honorarium.artifacts import CONTRACTS, artifact
 from honorarium.audit.calldata import Unreadable
-from honorarium.audit.evidence.encoding import NotEncodable
+from honorarium.audit.encoding import NotEncodable
 from honorarium.audit.evidence.merkle import ProofBroken
 from honorarium.chain.wire import Silence
 from honorarium.desk.settlement import Stopping

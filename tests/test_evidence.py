@@ -15,6 +15,14 @@ import rlp
 from eth_account import Account
 from eth_hash.auto import keccak
 
+from honorarium.audit.encoding import (
+    index_key,
+    read_account,
+    read_header,
+    read_receipt,
+    read_transaction,
+    read_word,
+)
 from honorarium.audit.evidence import (
     Bundle,
     EvidenceUnreadable,
@@ -25,14 +33,6 @@ from honorarium.audit.evidence import (
     verify,
 )
 from honorarium.audit.evidence.bundle import Sent, _sealed
-from honorarium.audit.evidence.encoding import (
-    index_key,
-    read_account,
-    read_header,
-    read_receipt,
-    read_transaction,
-    read_word,
-)
 from honorarium.audit.evidence.merkle import ProofBroken, Tree, proven
 from honorarium.ids import Hash
 from honorarium.protocol import EntryKind

@@ -13,10 +13,7 @@ at the audit's last block: a token that changed it makes a finding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from struct import Struct
 from typing import Final
-
-from eth_hash.auto import keccak
 
 from honorarium.audit.book import SessionRecord
 from honorarium.audit.calldata import (
@@ -36,6 +33,7 @@ from honorarium.audit.calldata import (
 from honorarium.audit.check import finding_at
 from honorarium.audit.consent_payments import PaymentConsent
 from honorarium.audit.facts import Entry, Finding, Place, Transaction, Unproven
+from honorarium.audit.session_ids import SessionIds
 from honorarium.audit.signed import (
     Judged,
     Signed,
@@ -62,75 +60,12 @@ from honorarium.protocol.events import (
     Withdrawn,
 )
 from honorarium.protocol.messages import Opening, opening_nonce, top_up_nonce
-from honorarium.protocol.terms import Terms
-from honorarium.protocol.typed_data import TYPEHASH, Domain
+from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, UnixTime
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
-_TARIFF: Final = TYPEHASH["Tariff"]
-_TERMS: Final = TYPEHASH["Terms"]
-_NUMBERS_OF_TARIFF: Final = Struct(">22x10s 22x10s 28xI 28xI 28xI 22x10s 28xI")
-_WORDS_OF_TERMS: Final = Struct(
-    ">12x20s 12x20s 12x20s 12x20s 12x20s 32s 30xH 12x20s 24xQ 28xI 32s 20x12s"
-)
-
 _Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
-
-
-_KEPT_IDS: Final = 8192
-
-
-class _Ids:
-    """The ids of terms. Whoever reads terms gives the same object for the same words, so that an
-    object is asked for its id again and again.
-    """
-
-    __slots__ = ("_domain", "_known")
-
-    def __init__(self, domain: Domain) -> None:
-        self._domain = domain
-        self._known: dict[int, tuple[Terms, SessionId]] = {}  # as long as it is here, it lives
-
-    def of(self, terms: Terms) -> SessionId:
-        known = self._known.get(id(terms))
-        if known is None:
-            if len(self._known) >= _KEPT_IDS:
-                self._known.clear()
-            known = self._known[id(terms)] = terms, _id_of(terms, self._domain)
-        return known[1]
-
-
-def _id_of(terms: Terms, domain: Domain) -> SessionId:
-    """As `Terms.session_id`, of terms that were read out of words and so fit their fields."""
-    t = terms.tariff
-    tariff = keccak(
-        _TARIFF
-        + _NUMBERS_OF_TARIFF.pack(
-            t.connect_fee.to_bytes(10, "big"),
-            t.unit_price.to_bytes(10, "big"),
-            t.unit_seconds,
-            t.included_units,
-            t.step_units,
-            t.step_price.to_bytes(10, "big"),
-            t.max_units,
-        )
-    )
-    packed = _WORDS_OF_TERMS.pack(
-        terms.client,
-        terms.payer,
-        terms.advisor,
-        terms.meter_key,
-        terms.token,
-        tariff,
-        terms.fee_bps,
-        terms.fee_recipient,
-        terms.open_before,
-        terms.close_grace,
-        terms.context,
-        terms.salt.to_bytes(12, "big"),
-    )
-    return SessionId(digest_under(domain.separator, keccak(_TERMS + packed)))
 
 
 class Consent:
@@ -139,7 +74,7 @@ class Consent:
     def __init__(self, place: Place, separator: Callable[[Address], bytes | None]) -> None:
         self.unproven = Unproven()
         self._domain: Domain = place.domain
-        self._ids = _Ids(place.domain)
+        self._ids = SessionIds(place.domain)
         self._separator = separator
         self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
         self._vouchers: tuple[Hash, list[tuple[SessionId, VoucherRow]]] = (Hash(b""), [])

@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from honorarium.audit.calldata import Authorized, OpenRow, rows_of, vouchers_of
-from honorarium.audit.evidence.bundle import Block, Bundle, Claims, Proof, Sent, plain_symbol
-from honorarium.audit.evidence.encoding import (
+from honorarium.audit.encoding import (
     NotEncodable,
     header_of,
     read_transaction,
     receipt_of,
     transaction_of,
 )
+from honorarium.audit.evidence.bundle import Block, Bundle, Claims, Proof, Sent, plain_symbol
 from honorarium.audit.evidence.given import Given
 from honorarium.audit.evidence.ground import ground_of
 from honorarium.audit.evidence.merkle import Tree

@@ -12,8 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from eth_hash.auto import keccak
 
-from honorarium.audit.evidence.bundle import Bundle, Sent
-from honorarium.audit.evidence.encoding import (
+from honorarium.audit.encoding import (
     Header,
     Outcome,
     Signed,
@@ -24,6 +23,7 @@ from honorarium.audit.evidence.encoding import (
     read_transaction,
     read_word,
 )
+from honorarium.audit.evidence.bundle import Bundle, Sent
 from honorarium.audit.evidence.merkle import ProofBroken, proven
 from honorarium.audit.state import slot_key
 from honorarium.chain import LogRecord

@@ -12,8 +12,8 @@ import rlp
 from eth_hash.auto import keccak
 from trie.hexary import HexaryTrie
 
+from honorarium.audit.encoding import index_key
 from honorarium.audit.evidence.bundle import Proof
-from honorarium.audit.evidence.encoding import index_key
 
 
 class ProofBroken(ValueError):

@@ -14,8 +14,8 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from honorarium.audit.calldata import OpenRow, rows_of
+from honorarium.audit.encoding import Header
 from honorarium.audit.evidence.bundle import Bundle
-from honorarium.audit.evidence.encoding import Header
 from honorarium.audit.evidence.found import Examined, Statement, claimed, off, proven
 from honorarium.audit.evidence.ground import NO_CODE, Ground, ground_of
 from honorarium.audit.evidence.papers import Papers
