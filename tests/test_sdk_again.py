@@ -281,6 +281,22 @@ def test_a_node_that_is_asked_too_often_while_it_is_sent_to_loses_nothing(
     assert node.transaction_count(rich.address) == 1
 
 
+def test_one_transaction_submitted_by_several_at_once_counts_once(place: Place, rich: Key) -> None:
+    """The first of an account: Ganache takes it as often as it comes."""
+
+    async def play() -> tuple[int, int]:
+        async with AsyncNode(place.chain.url) as node:
+            sender = AsyncSender(node, rich)
+            before = await node.balance(SOMEBODY)
+            signed = await sender.sign(SOMEBODY, b"", value=7, gas=30_000)
+            await asyncio.gather(*(sender.submit(signed) for _ in range(5)))
+            assert (await sender.receipt(signed.hash)).ok
+            count = await node.transaction_count(rich.address)
+            return await node.balance(SOMEBODY) - before, count
+
+    assert asyncio.run(play()) == (7, 1)
+
+
 # ---------------------------------------------------------------------- wallets
 
 

@@ -66,6 +66,7 @@ class AsyncSender:
         self.outbox = Outbox() if outbox is None else outbox
         self.address: Address = signer.address
         self._fresh: set[Hash] = set()  # signed here, and never sent
+        self._on_their_way: set[Hash] = set()  # being handed to the node just now
         self._no_more: set[int] = set()  # nonces for which the wallet signs no second time
         self._offers = Offers(node, fees)
 
@@ -139,11 +140,19 @@ class AsyncSender:
 
     async def _broadcast(self, signed: SignedTransaction, at: UnixTime | None) -> None:
         # Any chain refuses what it has, but Ganache 7 takes nonce 0 again and again, and to
-        # another one it may never answer.
-        fresh = signed.hash in self._fresh and signed.nonce != 0
-        self._fresh.discard(signed.hash)
-        if not fresh and await self._known(signed.hash):
-            return
+        # another one it may never answer. So one at a time, and only the first does not ask.
+        while signed.hash in self._on_their_way:
+            await self.node.wire.sleep(0.005)
+        self._on_their_way.add(signed.hash)
+        try:
+            fresh = signed.hash in self._fresh and signed.nonce != 0
+            self._fresh.discard(signed.hash)
+            if fresh or not await self._known(signed.hash):
+                await self._hand_to_node(signed, at)
+        finally:
+            self._on_their_way.discard(signed.hash)
+
+    async def _hand_to_node(self, signed: SignedTransaction, at: UnixTime | None) -> None:
         try:
             if at is not None:
                 await self.node.send_at(at, signed.raw)
