@@ -22,9 +22,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+import rlp
 from eth_hash.auto import keccak
 
 from honorarium.audit.archive import STATE, TABLES, Archive, Contents, Segment
+from honorarium.audit.encoding import around_calldata
 from honorarium.audit.facts import State, Token
 from honorarium.audit.state import rows_of_state, rows_said
 from honorarium.audit.tables import Row, Stored, Writer
@@ -62,7 +64,7 @@ STAGE: Final = Stage(
     close_grace=Seconds(600),
 )
 GENESIS: Final = Hash(keccak(b"the bench's first block"))
-SENDER: Final = key_of("operator").address
+OPERATOR: Final = key_of("operator")
 
 
 @dataclass
@@ -142,14 +144,16 @@ class _Maker:
 
     def _take(self, part: Part, step: Step, block: int) -> None:
         to, calldata = transaction(STAGE, part, step.kind)
-        tx_hash = keccak(block.to_bytes(8, "big") + calldata)
+        tx_hash, head, tail = _signed(block, to, calldata)
         event, moves = self._happens(part, step)
         topics, data = log_of(event)
         block_hash = keccak(b"block" + block.to_bytes(8, "big"))
         self.rows["logs"].append(
             (block, len(moves), step.at, block_hash, tx_hash, to, topics, data)
         )
-        self.rows["transactions"].append((tx_hash, block, SENDER, to, calldata))
+        self.rows["transactions"].append(
+            (tx_hash, block, OPERATOR.address, to, calldata, head, tail)
+        )
         for index, (sender, recipient, amount) in enumerate(moves):
             token = STAGE.token.contract
             self.rows["transfers"].append(
@@ -197,6 +201,16 @@ class _Maker:
                 )
                 halves = [(terms.client, jar, int(made.tip)), (jar, advisor, int(made.tip))]
                 return tip, halves
+
+
+def _signed(nonce: int, to: Address, calldata: bytes) -> tuple[bytes, bytes, bytes]:
+    """The operator's transaction: its hash, and what stands around the calldata."""
+    fields = [nonce, 10**9, 10**6, bytes(to), 0, calldata]
+    chain = STAGE.escrow.chain_id
+    signature = OPERATOR.sign(Hash(keccak(rlp.encode([*fields, chain, 0, 0]))))
+    r, s = (int.from_bytes(half, "big") for half in (signature.r, signature.s))
+    raw = bytes(rlp.encode([*fields, 35 + 2 * chain + signature.y_parity, r, s]))
+    return keccak(raw), *around_calldata(raw)
 
 
 def make_segment(

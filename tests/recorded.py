@@ -7,8 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from honorarium.audit import Facts, Verdict, audit
-from honorarium.audit.facts import Entry, Place, Questions, State, Token, Transaction, Transfer
-from honorarium.ids import Address, SessionId
+from honorarium.audit.facts import (
+    Entry,
+    Happening,
+    Place,
+    Questions,
+    State,
+    Token,
+    Transaction,
+    Transfer,
+)
+from honorarium.audit.origin import happening_of
+from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Event
 from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
@@ -77,9 +87,13 @@ class Recorded:
                 lambda tokens: self.transfers,
                 state,
                 code or (lambda account, block: account in self.contracts),
+                self.happened,
             ),
             **how,
         )
+
+    def happened(self, block: BlockNumber, tx_hash: Hash) -> set[Happening]:
+        return {happening_of(each.event) for each in self.entries if each.tx_hash == tx_hash}
 
     # ------------------------------------------------------------------ events
 
@@ -117,10 +131,13 @@ class Recorded:
         return replace(self, entries=(*self.entries, self.entries[at]))
 
     def sent(self, at: int, **fields: Any) -> Recorded:
-        """Another sender, recipient or calldata of the transaction at `at`."""
+        """Another sender, recipient or calldata of the transaction at `at`, and no signature of it:
+        as whoever falsifies would keep it.
+        """
         transaction = self.entries[at].transaction
         assert isinstance(transaction, Transaction)
-        return self.entry(at, transaction=replace(transaction, **fields))
+        unsigned: dict[str, Any] = {"head": None, "tail": None}
+        return self.entry(at, transaction=replace(transaction, **{**unsigned, **fields}))
 
     def swap(self, at: int, old: bytes, new: bytes) -> Recorded:
         """Other bytes of the same length in the calldata at `at`."""

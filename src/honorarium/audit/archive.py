@@ -33,7 +33,9 @@ from honorarium.protocol.typed_data import Domain
 from honorarium.units import BlockNumber
 
 FILE: Final = "archive.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
+WITHOUT_SIGNATURES: Final = 1
+"""The format before: it has no heads and tails of transactions, and nothing is added to it."""
 
 LOGS: Final[Columns] = {
     "block": pa.uint64(),
@@ -51,6 +53,8 @@ TRANSACTIONS: Final[Columns] = {
     "sender": B20,
     "to": B20,  # null: it created a contract
     "data": pa.binary(),
+    "head": pa.binary(),  # what was signed before and behind the data (envelope.py); null: not kept
+    "tail": pa.binary(),
 }
 TRANSFERS: Final[Columns] = {
     "block": pa.uint64(),
@@ -116,10 +120,11 @@ class Contents:
     segments: list[Segment] = field(default_factory=list)
     states: dict[int, Stored] = field(default_factory=dict)
     at: list[int] = field(default_factory=list)  # blocks whose states stay, beside the last one
+    format: int = FORMAT
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": self.format,
             "chain_id": self.domain.chain_id,
             "genesis": self.genesis.hex(),
             "escrow": self.domain.contract.hex(),
@@ -134,7 +139,7 @@ class Contents:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Contents:
-        if found["format"] != FORMAT:
+        if found["format"] not in (WITHOUT_SIGNATURES, FORMAT):
             raise ValueError(f"its format is {found['format']}, and this version reads {FORMAT}")
         return cls(
             Hash(bytes.fromhex(found["genesis"])),
@@ -146,6 +151,7 @@ class Contents:
             [Segment.from_json(each) for each in found["segments"]],
             {int(block): Stored(**stored) for block, stored in found["states"].items()},
             [int(block) for block in found["at"]],
+            found["format"],
         )
 
 
@@ -238,6 +244,12 @@ class Archive:
 
     def _must_be(self, wanted: Contents) -> None:
         kept = self.contents
+        if kept.format != FORMAT:
+            raise ArchiveUnusable(
+                self.folder,
+                f"its format is {kept.format}, which can be audited, and not added to: it has no "
+                "signatures of transactions",
+            )
         for what, ours, theirs in (
             ("chain", kept.domain.chain_id, wanted.domain.chain_id),
             ("the chain that began with", kept.genesis.hex(), wanted.genesis.hex()),

@@ -14,9 +14,10 @@ from typing import Any, Final
 from eth_hash.auto import keccak
 
 from honorarium.audit.archive import Archive, Contents
+from honorarium.audit.envelope import envelope_of
 from honorarium.audit.errors import HistoryReplaced, NodeContradicts
 from honorarium.audit.facts import Facts
-from honorarium.audit.source import entries_of, transfers_of
+from honorarium.audit.source import entries_of, happened_in, transfers_of
 from honorarium.audit.state import StateReader
 from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.deploy import LOCAL_CHAINS
@@ -69,6 +70,7 @@ def gather(
         transfers=lambda tokens: transfers_of(archive, set(tokens)),
         state=reader.state,
         code=reader.code,
+        happened=happened_in(archive),
         at=tuple(BlockNumber(block) for block in at),
     )
 
@@ -305,4 +307,5 @@ def _sent(tx_hash: Hash, block: int, found: dict[str, Any]) -> Row:
         from_hex(found["from"]),
         from_hex(to) if to else None,
         from_hex(found["input"]),
+        *envelope_of(found),
     )

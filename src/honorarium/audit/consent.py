@@ -32,7 +32,8 @@ from honorarium.audit.calldata import (
 )
 from honorarium.audit.check import finding_at
 from honorarium.audit.consent_payments import PaymentConsent
-from honorarium.audit.facts import Entry, Finding, Place, Transaction, Unproven
+from honorarium.audit.facts import Entry, Finding, Place, Transaction
+from honorarium.audit.origin import Origins
 from honorarium.audit.session_ids import SessionIds
 from honorarium.audit.signed import (
     Judged,
@@ -72,18 +73,21 @@ class Consent:
     """Reads consent out of transactions, each of them once."""
 
     def __init__(self, place: Place, separator: Callable[[Address], bytes | None]) -> None:
-        self.unproven = Unproven()
         self._domain: Domain = place.domain
         self._ids = SessionIds(place.domain)
         self._separator = separator
         self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
         self._vouchers: tuple[Hash, list[tuple[SessionId, VoucherRow]]] = (Hash(b""), [])
-        self._payments = PaymentConsent(place, separator, self.unproven)
+        self.origins = Origins(place, self._ids.of)
+        self._payments = PaymentConsent(place, separator, self.origins)
 
     def check(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
         """What speaks against the consent that this event needs; `session` as it was before."""
         judge = _JUDGES.get(type(entry.event))
-        return iter(()) if judge is None else judge(self, entry, session)
+        if judge is None:
+            return iter(())
+        self.origins.check(entry)
+        return judge(self, entry, session)
 
     # ------------------------------------------------------------------ which call it was
 
@@ -102,28 +106,25 @@ class Consent:
         if sent is None:
             yield _no_transaction(entry, rule, session_id)
             return
-        if sent.to != self._domain.contract:
-            self.unproven.through_contracts += 1
-            return
         rows = [
             row
             for found, row in self._rows(entry.tx_hash, sent)
             if found == session_id and isinstance(row, kind)
         ]
-        if not rows:  # another contract called in the middle of this transaction
-            self.unproven.through_contracts += 1
+        if not rows:
+            yield from self.origins.elsewhere(entry, rule, session_id)
             return
         yield from min([judge(row, sent) for row in rows], key=len)
 
     def _rows(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, Row]]:
         if self._read[0] != tx_hash:
-            rows = rows_of(sent.data)
+            rows = rows_of(sent.data) if sent.to == self._domain.contract else []
             self._read = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
         return self._read[1]
 
     def _papers(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, VoucherRow]]:
         if self._vouchers[0] != tx_hash:
-            rows = vouchers_of(sent.data)
+            rows = vouchers_of(sent.data) if sent.to == self._domain.contract else []
             self._vouchers = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
         return self._vouchers[1]
 
@@ -247,12 +248,9 @@ class Consent:
         if sent is None:
             yield _no_transaction(entry, "ESC-3", session_id)
             return
-        if sent.to != self._domain.contract:
-            self.unproven.through_contracts += 1
-            return
         rows = [row for found, row in self._papers(entry.tx_hash, sent) if found == session_id]
         if not rows:
-            self.unproven.through_contracts += 1
+            yield from self.origins.elsewhere(entry, "ESC-3", session_id)
             return
         yield from min([self._voucher(entry, event, row) for row in rows], key=len)
 
@@ -381,18 +379,11 @@ class Consent:
         assert isinstance(event, RowSkipped)
         if sent is None:
             yield _no_transaction(entry, "ESC-16", event.session_id)
-        elif sent.to != self._domain.contract:
-            self.unproven.through_contracts += 1
         else:
-            terms = row_of_batch(sent.data, event.row)
+            ours = sent.to == self._domain.contract
+            terms = row_of_batch(sent.data, event.row) if ours else None
             if terms is None or self._ids.of(terms) != event.session_id:
-                yield finding_at(
-                    entry,
-                    "ESC-16",
-                    event.session_id,
-                    f"row {event.row} of the batch is this session's",
-                    "no such row" if terms is None else _hex(self._ids.of(terms)),
-                )
+                yield from self.origins.elsewhere(entry, "ESC-16", event.session_id)
 
     def _paid(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
         yield from self._payments.check(entry)

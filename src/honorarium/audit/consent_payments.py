@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Entry, Place, Transaction, Unproven
+from honorarium.audit.facts import Entry, Place, Transaction
+from honorarium.audit.origin import Origins
 from honorarium.audit.payments import DepositRow, PaymentRow, TipRow, WithdrawalRow, payment_of
 from honorarium.audit.signed import Judged, Signed, authorized_payment
 from honorarium.errors.refusals import moment
@@ -24,9 +25,9 @@ class PaymentConsent:
         self,
         place: Place,
         separator: Callable[[Address], bytes | None],
-        unproven: Unproven,
+        origins: Origins,
     ) -> None:
-        self._place, self._separator, self._unproven = place, separator, unproven
+        self._place, self._separator, self._origins = place, separator, origins
         self._numbers: dict[Address, int] = {}  # of each account's last signed withdrawal
 
     def check(self, entry: Entry) -> Iterator[Judged]:
@@ -44,7 +45,7 @@ class PaymentConsent:
             return
         row = payment_of(sent.data) if sent.to == to else None
         if row is None or not isinstance(row, kind):
-            self._unproven.through_contracts += 1
+            yield from self._origins.elsewhere(entry, rule, session_id)
             return
         yield from self._judge(entry, row, sent)
 

@@ -192,6 +192,39 @@ def read_transaction(data: bytes) -> Signed:
     )
 
 
+def around_calldata(raw: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the calldata in a transaction that `read_transaction` reads."""
+    kind = raw[0] if raw[0] < 0x80 else 0
+    place = (_FIELDS[kind] if kind else _LEGACY).index("input")
+    fields = _decoded(raw[1:] if kind else raw)
+    end = len(raw) - sum(len(rlp.encode(field)) for field in fields[place + 1 :])
+    return raw[: end - len(fields[place])], raw[end:]
+
+
+def recipient_in(head: bytes) -> bytes:
+    """To whom a transaction goes that begins so, up to its calldata; no bytes: it creates a
+    contract. Raises ValueError.
+    """
+    kind = head[0] if head and head[0] < 0x80 else 0
+    if kind and kind not in _FIELDS:
+        raise NotEncodable(f"it is a transaction of type {kind}")
+    at = 1 if kind else 0
+    if len(head) <= at or head[at] < 0xC0:
+        raise ValueError("it has not the fields of a transaction")
+    at += 1 + max(0, head[at] - 0xF7)  # the list's length
+    for _ in range((_FIELDS[kind] if kind else _LEGACY).index("to")):
+        at += 1 + _length(head, at)
+    return head[at + 1 : at + 1 + _length(head, at)]
+
+
+def _length(data: bytes, at: int) -> int:
+    """How many bytes of a short field follow its first one."""
+    first = data[at] if at < len(data) else 0xFF
+    if first > 0xB7:
+        raise ValueError("it has not the fields of a transaction")
+    return max(0, first - 0x80)
+
+
 def transaction_of(found: Mapping[str, Any]) -> bytes:
     """A transaction as it was broadcast, from JSON-RPC's form.
 

@@ -60,6 +60,18 @@ class NodeContradicts(ChainError):
         )
 
 
+class TransactionAltered(InputError):
+    """A transaction in an archive that is not the one that was signed."""
+
+    def __init__(self, tx_hash: bytes, block: int, reason: str) -> None:
+        self.tx_hash, self.block, self.reason = tx_hash, block, reason
+        super().__init__(
+            f"transaction 0x{tx_hash.hex()} of block {block} is not the one that was signed: "
+            f"{reason}; the archive was changed after it was collected: collect it again from a "
+            "node that you trust"
+        )
+
+
 class StateNotKept(InputError):
     """An archive without the storage of the block that is to be compared."""
 

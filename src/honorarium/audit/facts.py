@@ -6,7 +6,7 @@ times unix seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,11 +18,17 @@ from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Who sent which call to whom."""
+    """Who sent which call to whom.
+
+    `head` and `tail`: what stands around the calldata in the transaction as it was signed
+    (envelope.py); None: nobody kept it.
+    """
 
     sender: Address
     to: Address | None  # None: it created a contract
     data: bytes
+    head: bytes | None = None
+    tail: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +104,8 @@ class Facts:
 
     `entries` may be a stream. The rest is asked for when it is needed: `separator` gives a token's
     EIP-712 domain, `transfers` the logs of these tokens (to the escrow, from it, and of tips) over
-    the same blocks, `state` what storage holds at a block, and `code` whether an account was a
-    contract at a block (None: nobody can tell any more).
+    the same blocks, `state` what storage holds at a block, `code` whether an account was a contract
+    at a block (None: nobody can tell any more), and `happened` all that a transaction did.
     """
 
     place: Place
@@ -108,6 +114,7 @@ class Facts:
     transfers: Callable[[Iterable[Address]], Iterable[Transfer]]
     state: Callable[[Questions, BlockNumber], State]
     code: Callable[[Address, BlockNumber], bool | None]
+    happened: Callable[[BlockNumber, Hash], Container[Happening]]
     at: tuple[BlockNumber, ...] = ()
     """Blocks at which storage is compared too, beside the last one."""
 
@@ -140,6 +147,10 @@ class Finding:
     token: Address | None = None
 
 
+Happening = tuple[str, bytes]
+"""An event's name, and what it is about (origin.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """A signature that its signer's key did not make: a finding, unless a contract signed."""
@@ -148,15 +159,41 @@ class Doubt:
     finding: Finding
 
 
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """An event that the call in its transaction does not explain: a finding, unless that call did
+    something of its `own`, in the middle of which another contract could call.
+    """
+
+    own: frozenset[Happening]
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A consent that nothing here proves; `why` names what counts it in `Unproven`."""
+
+    why: str
+
+
 @dataclass(slots=True)
 class Unproven:
-    """How often a consent could not be checked, and why: none of these is a finding."""
+    """How often a consent could not be checked, and why: none of these is a finding. `sessions`:
+    of how many sessions a consent rests on the word of somebody who is named so.
+    """
 
     contract_signers: int = 0  # ERC-1271: only the contract knows whom it accepted
     through_contracts: int = 0  # the call came out of another contract, not of a transaction's data
     forgotten_signers: int = 0  # no key signed, and whether a contract stood there nobody can tell
+    unsigned_callers: int = 0  # the transaction's signature is not at hand: who sent it is a claim
+    sessions: int = 0
+
+    def count(self, claimed: Claimed) -> None:
+        setattr(self, claimed.why, getattr(self, claimed.why) + 1)
 
     def add(self, other: Unproven) -> None:
         self.contract_signers += other.contract_signers
         self.through_contracts += other.through_contracts
         self.forgotten_signers += other.forgotten_signers
+        self.unsigned_callers += other.unsigned_callers
+        self.sessions += other.sessions

@@ -125,7 +125,7 @@ def audit(
     escrow, jar = facts.place.domain.contract, facts.place.tip_jar
     transfers = facts.transfers(tokens)
     findings.extend(check_movements(escrow, jar, book.movements, book.tips, transfers))
-    findings.extend(resolve(part.doubts, facts.code, part.unproven))
+    findings.extend(resolve(part.doubts, facts, part.unproven, part.resting))
 
     rows = list(session_rows(book))
     ratings = ratings_by_advisor(rows)

@@ -14,7 +14,7 @@ from honorarium.audit.collect import Progress
 from honorarium.audit.facts import Facts, Questions, State
 from honorarium.audit.journals import Journals
 from honorarium.audit.judge import Verdict, audit
-from honorarium.audit.source import entries_of, transfers_of
+from honorarium.audit.source import entries_of, happened_in, transfers_of
 from honorarium.audit.state import (
     Codes,
     Separators,
@@ -63,6 +63,7 @@ def audit_live(
         transfers=lambda tokens: transfers_of(archive, set(tokens)),
         state=state,
         code=code,
+        happened=happened_in(archive),
         at=tuple(BlockNumber(block) for block in at),
     )
     verdict = audit(facts, journals=journals, trusted=trusted)

@@ -45,7 +45,7 @@ from honorarium.audit.pieces import (
     split_state,
 )
 from honorarium.audit.rows import SessionRow
-from honorarium.audit.source import entries_of, transfers_of
+from honorarium.audit.source import entries_of, happened_in, transfers_of
 from honorarium.audit.spill import read_rows_of
 from honorarium.audit.state import said_of_rows, state_of_rows
 from honorarium.audit.tables import Row
@@ -82,6 +82,7 @@ def facts_of(archive: Archive, at: Iterable[int] = ()) -> Facts:
         transfers=lambda tokens: transfers_of(archive, set(tokens)),
         state=state,
         code=lambda account, block: codes.get((account, block), False),
+        happened=happened_in(archive),
         at=tuple(blocks),
     )
 
@@ -176,7 +177,7 @@ class _Run:
         for part in self._all(pool, "sessions", judge_sessions, plan):
             found.add(part)
         findings = found.findings
-        findings.extend(resolve(found.doubts, self._facts.code, found.unproven))
+        findings.extend(resolve(found.doubts, self._facts, found.unproven, found.resting))
 
         recipients = frozenset(chain.from_iterable(found.credited.values()))
         accounts = AccountsFound()

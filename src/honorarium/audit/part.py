@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from honorarium.audit.book import Book
 from honorarium.audit.check import EVENT_CHECKS
 from honorarium.audit.consent import Consent
-from honorarium.audit.facts import Doubt, Entry, Finding, Place, Unproven
+from honorarium.audit.facts import Claimed, Doubt, Entry, Facts, Finding, Nested, Place, Unproven
 from honorarium.audit.journals import Journals
 from honorarium.audit.looks import equivocations
-from honorarium.ids import Address
+from honorarium.ids import Address, SessionId
 from honorarium.units import BlockNumber
 
 
@@ -23,15 +23,22 @@ class Part:
     separator: Callable[[Address], bytes | None]
     journals: Journals = field(default_factory=Journals)
     findings: list[Finding] = field(default_factory=list)
-    doubts: list[Doubt] = field(default_factory=list)
+    doubts: list[Doubt | Nested] = field(default_factory=list)
+    unproven: Unproven = field(default_factory=Unproven)
 
     def __post_init__(self) -> None:
         self.book = Book(self.place.domain.contract)
         self.consent = Consent(self.place, self.separator)
+        self._resting: set[SessionId] = set()
 
     @property
-    def unproven(self) -> Unproven:
-        return self.consent.unproven
+    def resting(self) -> set[SessionId]:
+        """Of what the doubts are about: what is counted among the sessions with unproven consents
+        already, or is no session.
+        """
+        about = {doubt.finding.session for doubt in self.doubts}
+        known = self.book.sessions
+        return {each for each in about if each and (each in self._resting or each not in known)}
 
     def take(self, entry: Entry) -> None:
         """Judges an event and enters it; entries come in the chain's order."""
@@ -40,12 +47,19 @@ class Part:
             self.findings.extend(check(book, entry))
         session_id = getattr(event, "session_id", None)
         session = None if session_id is None else book.session(session_id)
+        claimed = False
         for judged in self.consent.check(entry, session):
-            if isinstance(judged, Doubt):
-                self.doubts.append(judged)
-            else:
+            if isinstance(judged, Finding):
                 self.findings.append(judged)
+            elif isinstance(judged, Claimed):
+                self.unproven.count(judged)
+                claimed = True
+            else:
+                self.doubts.append(judged)
         book.enter(entry)
+        if claimed and session_id in book.sessions and session_id not in self._resting:
+            self._resting.add(session_id)
+            self.unproven.sessions += 1
 
     def looks(self) -> Iterable[Finding]:
         """What deserves a look in single sessions' journals, once every entry is taken."""
@@ -56,23 +70,41 @@ class Part:
 
 
 def resolve(
-    doubts: Iterable[Doubt],
-    code: Callable[[Address, BlockNumber], bool | None],
+    doubts: Iterable[Doubt | Nested],
+    facts: Facts,
     unproven: Unproven,
-) -> Iterable[Finding]:
-    """The doubts that are findings: no key signed, and no contract stood there.
-
-    What counts is the block in which the signature did: a wallet may be gone since.
+    resting: set[SessionId],
+) -> Iterator[Finding]:
+    """The doubts that are findings: no key signed, and no contract stood there; or a transaction
+    did not do what its data asks for. The others are counted, and their sessions, unless they are
+    `resting` already.
     """
     for doubt in doubts:
-        block = doubt.finding.block
-        assert block is not None
-        there = code(doubt.signer, block)
-        if there is False and block:
-            there = code(doubt.signer, BlockNumber(block - 1))
-        if there is None:
-            unproven.forgotten_signers += 1
-        elif there:
-            unproven.contract_signers += 1
+        finding = doubt.finding
+        if isinstance(doubt, Nested):
+            assert finding.block is not None
+            assert finding.tx_hash is not None
+            done = facts.happened(finding.block, finding.tx_hash)
+            explained = any(each in done for each in doubt.own)
+            unproven.through_contracts += explained
         else:
-            yield doubt.finding
+            explained = _by_a_contract(doubt, facts, unproven)
+        if not explained:
+            yield finding
+        elif finding.session is not None and finding.session not in resting:
+            resting.add(finding.session)
+            unproven.sessions += 1
+
+
+def _by_a_contract(doubt: Doubt, facts: Facts, unproven: Unproven) -> bool:
+    """Whether a contract may have signed. What counts is the block in which the signature did: a
+    wallet may be gone since.
+    """
+    block = doubt.finding.block
+    assert block is not None
+    there = facts.code(doubt.signer, block)
+    if there is False and block:
+        there = facts.code(doubt.signer, BlockNumber(block - 1))
+    unproven.forgotten_signers += there is None
+    unproven.contract_signers += there is True
+    return there is not False

@@ -25,7 +25,7 @@ from honorarium.audit.compare import (
     check_slots,
     owed_to_sessions,
 )
-from honorarium.audit.facts import Doubt, Finding, Place, Unproven
+from honorarium.audit.facts import Doubt, Finding, Nested, Place, Unproven
 from honorarium.audit.journals import Journals
 from honorarium.audit.judge import balance_rows, counts_of, looks_of, spans_by
 from honorarium.audit.ledger import Ledger
@@ -50,7 +50,7 @@ from honorarium.audit.spill import (
     write_sorted,
 )
 from honorarium.audit.tables import Stored
-from honorarium.ids import Address
+from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
@@ -164,7 +164,8 @@ class SessionsFound:
     sums: dict[Address, TokenSums] = field(default_factory=lambda: defaultdict(TokenSums))
     unproven: Unproven = field(default_factory=Unproven)
     findings: list[Finding] = field(default_factory=list)
-    doubts: list[Doubt] = field(default_factory=list)
+    doubts: list[Doubt | Nested] = field(default_factory=list)
+    resting: set[SessionId] = field(default_factory=set)
     owed: dict[int, Counter[Address]] = field(default_factory=dict)
     shares: dict[int, Counter[At]] = field(default_factory=dict)
     credited: dict[int, Counter[At]] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class SessionsFound:
         self.unproven.add(other.unproven)
         self.findings.extend(other.findings)
         self.doubts.extend(other.doubts)
+        self.resting |= other.resting
         for block in other.owed:
             self.owed.setdefault(block, Counter()).update(other.owed[block])
             for mine, theirs in (
@@ -231,7 +233,7 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
         write_rows(plan.file("ratings", bucket), book.ratings)
     found.counts.update(counts_of(book))
     found.sums, found.unproven, found.edges = book.sums, part.unproven, book.edges
-    found.findings, found.doubts = part.findings, part.doubts
+    found.findings, found.doubts, found.resting = part.findings, part.doubts, part.resting
     found.advisors = {session.advisor for session in book.sessions.values()}
     return found
 

@@ -11,7 +11,7 @@
               open (deposits of running sessions less earned), tips, paid_in, paid_out, balances,
               surplus, decimals (null: the token does not say); ok: false if something that rests
               on this token's word alone contradicts the escrow
-    unproven  consents that only a contract can vouch for; no findings
+    unproven  consents that nothing shows, by why; of how many sessions. No findings
     ratings   per advisor: how many, their average, by net fee, by payer
     findings  severity, rule, session, expected, found; about, block, log, transaction, token where
               known: rules that are broken
@@ -64,6 +64,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "contract_signers": verdict.unproven.contract_signers,
             "through_contracts": verdict.unproven.through_contracts,
             "forgotten_signers": verdict.unproven.forgotten_signers,
+            "unsigned_callers": verdict.unproven.unsigned_callers,
+            "sessions": verdict.unproven.sessions,
         },
         "ratings": {_hex(advisor): dict(told) for advisor, told in verdict.ratings.items()},
         "findings": [_finding(finding) for finding in verdict.findings],
@@ -72,7 +74,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def line(verdict: Verdict) -> str:
-    """The verdict in one line.
+    """The verdict in one line. `unproven`: of so many sessions a consent is not proven.
 
     Amounts are whole tokens if all money is in one token that tells its decimals; else base units,
     each with its token: `fees=123@0xabc...,45@0xdef...`.
@@ -85,6 +87,8 @@ def line(verdict: Verdict) -> str:
         f"sessions={verdict.counts['sessions']} fees={amounts['fees']}"
         f" refunds={amounts['refunds']} tips={amounts['tips']} ratings={verdict.counts['ratings']}"
     )
+    if verdict.unproven.sessions:
+        numbers += f" unproven={verdict.unproven.sessions}"
     if verdict.ok:
         return f"AUDIT OK {numbers}"
     return f"AUDIT FAILED findings={len(verdict.findings)} {numbers}"

@@ -8,13 +8,14 @@ from eth_hash.auto import keccak
 
 from honorarium.audit.calldata import Authorized
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Doubt, Entry, Finding
+from honorarium.audit.envelope import sent_by_another
+from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Nested
 from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import recover_from
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
-Judged = Finding | Doubt
+Judged = Finding | Doubt | Nested | Claimed
 _RECEIVE: Final = TYPEHASH["ReceiveWithAuthorization"]
 
 
@@ -38,9 +39,7 @@ class Signed:
     def must(self, name: str, party: Address, digest: Hash, signature: bytes) -> None:
         """`party` signed the digest, or sent the transaction without a signature."""
         if not signature:
-            if self._sender != party:
-                caller = b"" if self._sender is None else self._sender
-                self.found(_consent(name, party), f"no signature, and 0x{caller.hex()} called")
+            self._called(name, party)
             return
         why = _refused(party, digest, signature)
         if why is not None:
@@ -48,6 +47,18 @@ class Signed:
                 self._entry, self._rule, self._session_id, _consent(name, party), why
             )
             self.judged.append(Doubt(party, finding))
+
+    def _called(self, name: str, party: Address) -> None:
+        """`party` sent the transaction, by its own signature."""
+        if self._sender != party:
+            caller = b"" if self._sender is None else self._sender
+            self.found(_consent(name, party), f"no signature, and 0x{caller.hex()} called")
+            return
+        sent = self._entry.transaction
+        if sent is None or sent.head is None:
+            self.judged.append(Claimed("unsigned_callers"))
+        elif (why := sent_by_another(sent, party)) is not None:
+            self.found(_consent(name, party), why)
 
     def must_by_key(self, name: str, party: Address, digest: Hash, signature: bytes) -> None:
         """The same where a contract's signature does not count."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
 from honorarium.audit.archive import Archive
-from honorarium.audit.facts import Entry, Transaction, Transfer
-from honorarium.audit.tables import Row
+from honorarium.audit.facts import Entry, Happening, Transaction, Transfer
+from honorarium.audit.origin import happening_of
+from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.logs import UnreadableLog
 from honorarium.ids import Address, Hash
 from honorarium.protocol.events import Event, Tipped, decode_log
@@ -58,8 +60,30 @@ class _Transactions:
     def find(self, block: int, tx_hash: bytes) -> Transaction | None:
         while self._block < block:
             self._block, rows = next(self._blocks, (2**64, iter(())))
-            self._known = {row[0]: Transaction(row[2], row[3], row[4]) for row in rows}
+            self._known = {row[0]: Transaction(*row[2:]) for row in rows}
         return self._known.get(tx_hash) if self._block == block else None
+
+
+def happened_in(archive: Archive) -> Callable[[BlockNumber, Hash], Container[Happening]]:
+    """Tells what a transaction did; best asked in the chain's order."""
+
+    @lru_cache(maxsize=1)
+    def done_in(number: int) -> dict[bytes, set[Happening]]:
+        done: dict[bytes, set[Happening]] = {}
+        files = next(each.files for each in archive.segments if each.number == number)
+        for row in read_rows(archive.folder / files["logs"].name, LOG_COLUMNS):
+            block, index, _, tx_hash, address, topics, data = row
+            event = event_of(archive.contents.tip_jar, block, index, address, topics, data)
+            done.setdefault(tx_hash, set()).add(happening_of(event))
+        return done
+
+    def happened(block: BlockNumber, tx_hash: Hash) -> Container[Happening]:
+        for segment in archive.segments:
+            if segment.first <= block <= segment.last:
+                return done_in(segment.number).get(tx_hash, ())
+        return ()
+
+    return happened
 
 
 def transfers_of(archive: Archive, tokens: set[Address]) -> Iterator[Transfer]:

@@ -1,0 +1,336 @@
+"""What the maker of an archive can falsify, and how that is found; what nobody can find is counted.
+
+The archive is of a real day on a real Anvil. Whoever falsifies it makes its digests anew.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from honorarium.audit import (
+    Archive,
+    Contents,
+    Verdict,
+    as_json,
+    audit_archive,
+    audit_live,
+    catch_up,
+    line,
+)
+from honorarium.audit.archive import TABLES
+from honorarium.audit.errors import ArchiveUnusable, TransactionAltered
+from honorarium.audit.tables import Row
+from honorarium.chain import LocalChain, Node, calls
+from honorarium.chain.logs import UnreadableLog
+from honorarium.chain.node import to_hex
+from honorarium.ids import ZERO_ADDRESS, Address, SessionId
+from honorarium.protocol.events import SessionClosed, SessionOpened, Settled, Withdrawn
+from honorarium.units import BlockNumber
+from lives import MORNING, PARTIES, Day, Stage, live_a_day
+
+STRANGER = Address(b"\x99" * 20)
+HASH, BLOCK, SENDER, TO, DATA, HEAD, TAIL = range(7)  # columns of transactions
+TOPICS = 6  # and of logs
+TX_OF_LOG = 4
+
+
+@dataclass
+class Kept:
+    stage: Stage
+    day: Day
+    folder: Path
+    verdict: Verdict
+
+    def tx_of(self, kind: Any, session: SessionId) -> bytes:
+        """The transaction of an event."""
+        for row in Archive.read(self.folder).rows("logs"):
+            if row[TOPICS].startswith(kind.TOPIC + session):
+                return bytes(row[TX_OF_LOG])
+        raise LookupError(kind)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("kept") / "archive"
+    with (
+        LocalChain.start(engine="anvil", names=PARTIES, clock=MORNING) as chain,
+        Node(chain.url) as node,
+    ):
+        stage = Stage(chain, node)
+        day = live_a_day(stage)
+        _finalize_in_the_middle_of_a_withdrawal(stage, day)
+        contents = Contents(node.genesis_hash, stage.domain, stage.tip_jar, BlockNumber(0))
+        with Archive.keep(folder, contents) as archive:
+            catch_up(node, archive)
+            verdict = audit_live(node, archive)
+        yield Kept(stage, day, folder, verdict)
+
+
+def _finalize_in_the_middle_of_a_withdrawal(stage: Stage, day: Day) -> None:
+    """Somebody's contract is paid out of a balance, and calls the escrow then."""
+    left = day.terms["left in a withdrawal"] = stage.terms()
+    day.ids["left in a withdrawal"] = stage.open(left, 5_000_000)
+    stage.leave(left)
+    stage.wait(600)
+    data, wallet = calls.finalize(left), Address(b"\x73" * 20)
+    size = len(data).to_bytes(2, "big")
+    # Copies what stands behind it to memory, and calls the escrow with that.
+    code = b"\x61" + size + bytes.fromhex("60275f395f5f61") + size + bytes.fromhex("5f5f73")
+    code += stage.escrow + bytes.fromhex("5af15000") + data
+    assert len(code) == 0x27 + len(data)
+    stage.node.request("anvil_setCode", [to_hex(wallet), to_hex(code)])
+    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, stage.address("client"), 9), 9)
+    stage.send("client", stage.escrow, calls.withdraw(ZERO_ADDRESS, 9, wallet))
+
+
+Change = Callable[[Row], Row]
+
+
+def falsified(kept: Kept, folder: Path, **changes: Change) -> Archive:
+    """A copy in which rows of tables are others, with digests that fit. It has one segment."""
+    source = Archive.read(kept.folder)
+    contents = replace(source.contents, tokens=[], since=[], segments=[], states={}, at=[])
+    with Archive.keep(folder, contents) as copy:
+        copy.contents.tokens, copy.contents.since = source.contents.tokens, source.contents.since
+        for segment in source.segments:
+            rows = {
+                table: [changes[table](row) if table in changes else row for row in kept_rows]
+                for table, kept_rows in ((each, source.rows(each)) for each in TABLES)
+            }
+            copy.append(segment.first, segment.last, (segment.anchor, segment.anchor_hash), rows)
+        copy.put_states({copy.last: list(source.state_rows(source.last))})
+    return Archive.read(folder)
+
+
+def with_column(tx: bytes, **columns: Any) -> Change:
+    names = {"sender": SENDER, "to": TO, "data": DATA, "head": HEAD, "tail": TAIL}
+
+    def change(row: Row) -> Row:
+        if row[HASH] != tx:
+            return row
+        new = list(row)
+        for name, value in columns.items():
+            old = new[names[name]]
+            new[names[name]] = value(old) if callable(value) else value
+        return tuple(new)
+
+    return change
+
+
+def rules(verdict: Verdict, kept: Kept) -> set[tuple[str, str | None]]:
+    names = {session: name for name, session in kept.day.ids.items()}
+    return {
+        (each.rule, None if each.session is None else names.get(each.session))
+        for each in verdict.findings
+    }
+
+
+def unsigned(**columns: Any) -> dict[str, Any]:
+    """Without the signature: as whoever falsifies a transaction must keep it."""
+    return {"head": None, "tail": None, **columns}
+
+
+def flipped(at: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+
+
+# ---------------------------------------------------------------------- what is true
+
+
+def test_every_transaction_is_kept_as_it_was_signed(kept: Kept) -> None:
+    assert kept.verdict.ok, kept.verdict.findings
+    assert all(row[HEAD] for row in Archive.read(kept.folder).rows("transactions"))
+    unproven = kept.verdict.unproven
+    assert (unproven.unsigned_callers, unproven.contract_signers) == (0, 1)
+
+
+@pytest.mark.parametrize(("jobs", "buckets"), [(1, None), (1, 8), (2, 4)])
+def test_a_call_in_the_middle_of_another_is_counted_and_no_finding(
+    kept: Kept, jobs: int, buckets: int | None
+) -> None:
+    verdict = audit_archive(Archive.read(kept.folder), jobs=jobs, buckets=buckets)
+    assert as_json(verdict) == as_json(kept.verdict)
+    # One that was sent through a contract, and one that a contract finalized while it was paid.
+    assert verdict.unproven.through_contracts == 2
+    assert verdict.unproven.sessions == 3
+    assert line(verdict).startswith("AUDIT OK ")
+    assert line(verdict).endswith(" unproven=3")
+
+
+# ---------------------------------------------------------------------- what is found
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"data": flipped(100)}, "its fields hash to 0x"),
+        ({"tail": flipped(-1 % 60)}, "its fields hash to 0x"),
+        ({"data": b""}, "its fields hash to 0x"),
+        ({"to": STRANGER}, "stands here for 0x9999"),
+        ({"to": None}, "stands here for 0x;"),
+    ],
+)
+def test_a_transaction_that_was_not_signed_so_is_refused(
+    kept: Kept, tmp_path: Path, columns: dict[str, Any], reason: str
+) -> None:
+    tx = kept.tx_of(SessionClosed, kept.day.ids["rated"])
+    archive = falsified(kept, tmp_path, transactions=with_column(tx, **columns))
+    with pytest.raises(TransactionAltered, match=reason) as refused:
+        audit_archive(archive)
+    assert refused.value.tx_hash == tx
+
+
+def test_a_worker_s_refusal_is_the_audit_s(kept: Kept, tmp_path: Path) -> None:
+    tx = kept.tx_of(SessionClosed, kept.day.ids["rated"])
+    archive = falsified(kept, tmp_path, transactions=with_column(tx, data=b""))
+    with pytest.raises(TransactionAltered) as refused:
+        audit_archive(archive, jobs=2, buckets=4)
+    assert refused.value.tx_hash == tx
+
+
+def test_another_sender_than_the_one_who_signed_is_found(kept: Kept, tmp_path: Path) -> None:
+    tx = kept.tx_of(SessionClosed, kept.day.ids["rated"])
+    lied = with_column(tx, sender=kept.stage.address("operator"))
+    verdict = audit_archive(falsified(kept, tmp_path, transactions=lied))
+    assert rules(verdict, kept) == {("ESC-7", "rated")}
+
+
+def test_a_transaction_signed_by_somebody_else_than_its_party_is_found(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """A forger signs the call with a key of his own, gives it that hash, and names the client."""
+    stage, session = kept.stage, kept.day.ids["rated"]
+    old = kept.tx_of(SessionOpened, session)
+    row = next(r for r in Archive.read(kept.folder).rows("transactions") if r[HASH] == old)
+    head, tail, new = _signed_by(stage, "sponsor", row[DATA])
+
+    def renamed(at: int) -> Change:
+        return lambda row: (*row[:at], new, *row[at + 1 :]) if row[at] == old else row
+
+    def sent(row: Row) -> Row:
+        return (new, *row[1:HEAD], head, tail) if row[HASH] == old else row
+
+    archive = falsified(
+        kept, tmp_path, transactions=sent, logs=renamed(TX_OF_LOG), transfers=renamed(2)
+    )
+    verdict = audit_archive(archive)
+    assert rules(verdict, kept) == {("ESC-11", "rated")}
+    [finding] = verdict.findings
+    assert finding.found == f"a transaction of 0x{stage.address('sponsor').hex()}"
+
+
+def _signed_by(stage: Stage, who: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+    from eth_account import Account
+    from eth_hash.auto import keccak
+
+    from honorarium.audit.encoding import around_calldata
+
+    fields: dict[str, Any] = {"nonce": 7, "gas": 10**6, "gasPrice": 10**9, "chainId": 31337}
+    made = Account.sign_transaction(
+        {**fields, "to": stage.escrow, "value": 0, "data": data}, stage.key(who).secret()
+    )
+    raw = bytes(made.raw_transaction)
+    return *around_calldata(raw), keccak(raw)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"data": b""},
+        {"data": b"\xde\xad\xbe\xef"},
+        {"data": lambda data: data[:200]},
+        {"data": flipped(4 + 7 * 32 - 1)},  # the terms' salt: another session
+    ],
+)
+@pytest.mark.parametrize("kind", [SessionOpened, Settled, SessionClosed])
+def test_calldata_that_does_not_explain_the_log_is_found(
+    kept: Kept, tmp_path: Path, columns: dict[str, Any], kind: Any
+) -> None:
+    tx = kept.tx_of(kind, kept.day.ids["rated"])
+    change = with_column(tx, **unsigned(**columns))
+    archive = falsified(kept, tmp_path, transactions=change)
+    verdict = audit_archive(archive)
+    in_pieces = audit_archive(archive, jobs=1, buckets=4)
+    assert as_json(in_pieces) == as_json(verdict)
+    assert {session for _, session in rules(verdict, kept)} == {"rated"}
+    assert not verdict.ok
+
+
+def test_a_payment_whose_calldata_does_not_explain_it_is_found(kept: Kept, tmp_path: Path) -> None:
+    archive = Archive.read(kept.folder)
+    tx = next(r[TX_OF_LOG] for r in archive.rows("logs") if r[TOPICS][:32] == Withdrawn.TOPIC)
+    change = with_column(tx, **unsigned(data=b"\xde\xad\xbe\xef"))
+    verdict = audit_archive(falsified(kept, tmp_path, transactions=change))
+    assert rules(verdict, kept) == {("ESC-1", None)}
+    assert "that no function of SessionEscrow takes" in verdict.findings[0].found
+
+
+def test_a_call_in_the_middle_needs_the_call_around_it_in_the_log(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """The withdrawal asked for another recipient than the log knows: nothing shows that it ran."""
+    tx = kept.tx_of(SessionClosed, kept.day.ids["left in a withdrawal"])
+    other = with_column(tx, **unsigned(data=flipped(4 + 3 * 32 - 1)))
+    verdict = audit_archive(falsified(kept, tmp_path, transactions=other))
+    assert ("ESC-7", "left in a withdrawal") in rules(verdict, kept)
+
+
+def test_a_log_that_none_of_our_contracts_writes_is_refused(kept: Kept, tmp_path: Path) -> None:
+    session = kept.day.ids["rated"]
+
+    def change(row: Row) -> Row:
+        known = row[TOPICS].startswith(Settled.TOPIC + session)
+        return (*row[:7], row[7][:-1]) if known else row
+
+    archive = falsified(kept, tmp_path, logs=change)
+    for buckets in (None, 4):
+        with pytest.raises(UnreadableLog, match="cannot be read") as refused:
+            audit_archive(archive, jobs=1, buckets=buckets)
+        assert refused.value.address == kept.stage.escrow
+
+
+# ---------------------------------------------------------------------- what is only counted
+
+
+def test_without_signatures_who_called_is_counted_as_a_claim(kept: Kept, tmp_path: Path) -> None:
+    def bare(row: Row) -> Row:
+        return (*row[:HEAD], None, None)
+
+    verdict = audit_archive(falsified(kept, tmp_path, transactions=bare))
+    assert verdict.ok
+    assert verdict.unproven.unsigned_callers > 10
+    by_call = {"rated", "coin", "left", "closed early", "running", "leaving"}
+    assert verdict.unproven.sessions >= len(by_call)
+    assert verdict.unproven.sessions < verdict.counts["sessions"]  # the others: by signatures alone
+
+
+def test_a_call_said_to_come_out_of_a_stranger_s_contract_is_counted(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """Nobody can find this in an archive alone; the verdict says on how many sessions it bears."""
+    tx = kept.tx_of(Settled, kept.day.ids["settled in grace"])
+    change = with_column(tx, **unsigned(to=STRANGER))
+    verdict = audit_archive(falsified(kept, tmp_path, transactions=change))
+    assert verdict.ok
+    assert verdict.unproven.through_contracts == kept.verdict.unproven.through_contracts + 1
+    assert verdict.unproven.sessions == kept.verdict.unproven.sessions + 1
+
+
+def test_an_archive_of_the_format_before_is_audited_and_not_added_to(
+    kept: Kept, tmp_path: Path
+) -> None:
+    folder = tmp_path / "archive"
+    shutil.copytree(kept.folder, folder)
+    about = json.loads((folder / "archive.json").read_text())
+    about["format"] = 1
+    (folder / "archive.json").write_text(json.dumps(about))
+    assert audit_archive(Archive.read(folder)).ok
+    with pytest.raises(ArchiveUnusable, match="not added to"):
+        Archive.keep(folder, Archive.read(kept.folder).contents)
