@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from sqlalchemy import select
@@ -130,12 +129,7 @@ class Desk:
         await self.watcher.start()
         await self.settler.start()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._begun:
             await self.settler.stop()
             await self.watcher.stop()
