@@ -449,6 +449,10 @@ def test_the_command_keeps_what_it_read_and_audits_it_again_without_a_node(
     common = ["--rpc", stage.node.url, "--manifest", str(manifest), "--store", str(store)]
     first = CliRunner().invoke(app, [*common, "--out", str(tmp_path), "--at", "20"])
     assert first.exit_code == 0, first.output
+    assert f"kept in: {store}\n" in first.stderr
+    told = json.loads(CliRunner().invoke(app, [*common, "--out", str(tmp_path), "--json"]).stdout)
+    assert told.pop("store") == str(store)
+    assert told.keys() == json.loads((tmp_path / "audit.json").read_text()).keys()
     again = CliRunner().invoke(
         app, ["--from", str(store), "--out", str(tmp_path), "--export", str(export), "--at", "20"]
     )

@@ -47,6 +47,7 @@ from honorarium.errors import WrongSignature
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol import Key, OtherSession, SignedVoucher, Voucher
 from honorarium.protocol.documents import DocumentUnreadable, write_voucher
+from honorarium.protocol.events import SessionClosed
 from honorarium.recordfile import RecordRefused
 from honorarium.units import BlockNumber
 from lives import MORNING, PARTIES, Day, Stage, live_a_day
@@ -381,11 +382,20 @@ def test_a_node_that_leaves_out_an_event_is_found_by_the_storage(paid: Paid) -> 
     def lie(method: str, _: list[Any], told: Any) -> Any:
         return told[:-1] if method == "eth_getLogs" and len(told) > 1 else told
 
-    bundle = through(paid, lie)  # all of it is true, and the rating is not in it
-    [off] = verify(bundle).of(Standing.OFF)
-    assert off.about == "storage"
-    assert "score" in off.text
-    assert "left out" in off.text
+    with pytest.raises(NodeNotBelieved, match=r"score: .* an event is left out"):
+        through(paid, lie)  # all of it is true, and the rating is not in it
+
+
+def test_a_node_that_leaves_out_the_close_is_not_believed(paid: Paid) -> None:
+    """A rating of a session that nobody closed: the events contradict each other."""
+
+    def lie(method: str, _: list[Any], told: Any) -> Any:
+        if method == "eth_getLogs":
+            return [log for log in told if log["topics"][0] != to_hex(SessionClosed.TOPIC)]
+        return told
+
+    with pytest.raises(NodeNotBelieved, match="answers prove nothing"):
+        through(paid, lie)
 
 
 def test_a_node_that_forgot_old_states_is_named(
@@ -437,6 +447,18 @@ def test_the_commands_make_and_verify_it(paid: Paid, tmp_path: Path) -> None:
 
     sure = offline("verify", str(file), "--header", facts["block"], "--json")
     assert json.loads(sure.stdout)["anchored"] is True
+
+    def lie(method: str, _: list[Any], told: Any) -> Any:
+        return told[:-1] if method == "eth_getLogs" and len(told) > 1 else told
+
+    with lying(paid.contracts.node.url, lie) as url:
+        never = tmp_path / "never.json"
+        lied = run(
+            *("evidence", to_hex(paid.session_id), "-o", str(never)),
+            *("--rpc", url, "--manifest", str(manifest)),
+        )
+    assert (lied.returncode, never.exists()) == (2, False)
+    assert "the node's answers prove nothing" in " ".join(lied.stderr.split())
 
     wrong = offline("verify", str(file), "--header", "0x" + "12" * 32)
     assert wrong.returncode == 1

@@ -71,7 +71,13 @@ def model(
         place=PLACE,
         rules=("ESC-1", "ESC-4"),
         counts={"sessions": len(sessions), "open": 0, "closing": 0},
-        unproven={"contract_signers": 2, "through_contracts": 0},
+        unproven={
+            "contract_signers": 2,
+            "through_contracts": 0,
+            "forgotten_signers": 0,
+            "unsigned_callers": 0,
+            "sessions": 1,
+        },
         tokens=[TokenSum(token, fees, fees, share, 0, 0, tipped, 0)],
         sessions=iter(sessions),
         tips=iter(tips),
@@ -157,6 +163,16 @@ def test_each_finding_has_its_place_and_each_link_leads_somewhere() -> None:
     assert {f"finding-ESC-4-{n}" for n in range(1, 9)} <= set(ids)
     assert "8 findings contradict the rules." in read.text
     assert "block 8, log 8, transaction 0x" in read.text
+
+
+def test_what_is_not_proven_is_said_beside_the_verdict_and_told_apart() -> None:
+    read = Read.of(as_html(model([session(1), session(2)])))
+    assert "In 1 session a consent is not proven here." in " ".join(read.text.split())
+    assert "In 1 of 2 sessions a consent rests on the word of" in " ".join(read.text.split())
+    assert "2 signatures that only a contract can judge" in read.text
+    assert "another contract’s call" not in read.text  # of which there are none
+    links = {attrs.get("href") for tag, attrs in read.tags if tag == "a"}
+    assert "#unproven" in links
 
 
 def test_more_findings_than_a_page_holds_are_counted() -> None:

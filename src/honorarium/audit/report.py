@@ -33,6 +33,14 @@ from honorarium.wholefile import put_whole
 
 FILE: Final = "audit.json"
 
+UNPROVEN: Final = {
+    "contract_signers": "signatures that only a contract can judge",
+    "forgotten_signers": "signatures of what may have been a contract then",
+    "through_contracts": "events out of another contract's call",
+    "unsigned_callers": "calls in transactions whose signature is not at hand",
+}
+"""What nothing shows here, by the name of its count."""
+
 
 class ReportNotWritten(InputError):
     """The folder for the report cannot be written to."""

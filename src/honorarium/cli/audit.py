@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from honorarium.audit import (
     Finding,
     Journals,
     Verdict,
+    as_json,
     audit_archive,
     audit_live,
     catch_up,
@@ -35,6 +37,7 @@ from honorarium.audit import (
     write_export,
 )
 from honorarium.audit.page import write_page
+from honorarium.audit.report import UNPROVEN
 from honorarium.chain import Manifest, Node, calls
 from honorarium.cli.common import account_of
 from honorarium.cli.place import AuditPlaceUnclear, place
@@ -122,7 +125,8 @@ def audit(
         int | None, typer.Option(min=1, help="Processes for --from (default: one for each core).")
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--json", help="Print audit.json instead of the verdict's line.")
+        bool,
+        typer.Option("--json", help="Print what audit.json has, and the folder of --store."),
     ] = False,
 ) -> None:
     """Check every session against the log, the storage, the signatures and the tokens.
@@ -171,10 +175,16 @@ def audit(
         if export is not None:
             write_export(verdict, export)
     _show(console, verdict, path)
-    console.print(f"written: {page}", highlight=False, soft_wrap=True)
+    _told(console, "written", page)
     if export is not None:
-        console.print(f"written: {export}/export.json", highlight=False, soft_wrap=True)
-    typer.echo(path.read_text(encoding="utf-8").rstrip() if whole else line(verdict))
+        _told(console, "written", export / "export.json")
+    if store is not None:
+        _told(console, "kept in", store)
+    if whole:
+        kept = None if store is None else str(store)
+        typer.echo(json.dumps({**as_json(verdict), "store": kept}, indent=2))
+    else:
+        typer.echo(line(verdict))
     if not verdict.ok:
         raise typer.Exit(1)
 
@@ -244,20 +254,23 @@ def _show(console: Console, verdict: Verdict, path: Path) -> None:
         highlight=False,
     )
     unproven = verdict.unproven
-    if unproven.contract_signers or unproven.through_contracts or unproven.forgotten_signers:
-        console.print(
-            f"not provable from here: {unproven.contract_signers:,} signatures by contracts, "
-            f"{unproven.forgotten_signers:,} by what may have been one, "
-            f"{unproven.through_contracts:,} calls out of other contracts",
-            highlight=False,
-        )
+    counted = {what: getattr(unproven, name) for name, what in UNPROVEN.items()}
+    if any(counted.values()):
+        whose = f", in {unproven.sessions:,} sessions" if unproven.sessions else ""
+        listed = "; ".join(f"{count:,} {what}" for what, count in counted.items() if count)
+        console.print(f"[yellow]not proven[/]{whose}: {listed}", highlight=False)
     if verdict.looks:
         kinds = Counter(look.rule for look in verdict.looks)
         listed = ", ".join(f"{count:,} {rule}" for rule, count in sorted(kinds.items()))
         console.print(f"deserves a look: {listed}", highlight=False)
     if verdict.findings:
         console.print(_findings(verdict.findings))
-    console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    _told(console, "written", path)
+
+
+def _told(console: Console, what: str, path: Path) -> None:
+    """Where something is: never broken, so that it can be copied."""
+    console.print(f"{what}: {path}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _findings(findings: list[Finding]) -> Table:

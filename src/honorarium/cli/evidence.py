@@ -39,6 +39,7 @@ from honorarium.cli.common import (
 from honorarium.cli.place import ChainFolder, contracts_at
 from honorarium.errors import InputError
 from honorarium.ids import Hash
+from honorarium.wholefile import put_whole
 
 WIDEST: Final = 110  # columns: longer lines are hard to read
 
@@ -89,8 +90,9 @@ def evidence(
     """Collect a session's evidence into one file that anyone can verify offline.
 
     Terms, signatures, vouchers and journal; transactions and receipts with proofs to their blocks'
-    headers; the session's storage, proven to the last of them. Ends with 1 if something is off: the
-    file is written nevertheless, and `honorarium verify` says what.
+    headers; the session's storage, proven to the last of them. What the node says is verified
+    before it is written, and a node that lies or leaves something out is refused. Ends with 1 if a
+    signature or a paper is off: the file shows it, and `honorarium verify` says what.
 
     Example: honorarium evidence 0x... -o evidence.json --paper voucher.json
     """
@@ -105,7 +107,7 @@ def evidence(
     text = bundle.to_text()
     found = examine(Bundle.from_text(text))
     try:
-        out.write_text(text, encoding="ascii")
+        put_whole(out, text.encode("ascii"))
     except OSError as error:
         raise EvidenceNotWritten(out, error.strerror or str(error)) from None
     show(

@@ -19,10 +19,11 @@ from honorarium.audit.encoding import (
     transaction_of,
 )
 from honorarium.audit.evidence.bundle import Block, Bundle, Claims, Proof, Sent, plain_symbol
+from honorarium.audit.evidence.found import Standing
 from honorarium.audit.evidence.given import Given
 from honorarium.audit.evidence.ground import ground_of
 from honorarium.audit.evidence.merkle import Tree
-from honorarium.audit.evidence.verify import wallets_of
+from honorarium.audit.evidence.verify import verify, wallets_of
 from honorarium.audit.state import slot_key
 from honorarium.bill import SessionRevoked, SessionUnknown
 from honorarium.chain import AsyncContracts, Contracts, LogRecord, calls
@@ -93,8 +94,8 @@ async def evidence_of_async(
     whoever trusts the last block needs to trust no other.
 
     Raises SessionUnknown, SessionRevoked, StateForgotten, NodeNotBelieved if its own answers do not
-    prove what it says, and what asking a node raises. That the session's events make sense is not
-    asked here: see `verify`.
+    prove what it says or contradict each other, and what asking a node raises. Whether signatures
+    and papers are right is not asked here: see `verify`.
     """
     collector = _Collector(contracts, session_id, given or Given())
     try:
@@ -144,6 +145,11 @@ class _Collector:
         bundle = replace(bundle, accounts=accounts)
         if faults := ground_of(bundle, ()).faults:
             raise NodeNotBelieved("; ".join(fault.text for fault in faults))
+        # What is off about papers and signatures is what evidence is for; what the node left out
+        # makes its receipts contradict each other, or its own storage.
+        off = verify(bundle).of(Standing.OFF)
+        if left_out := [each.text for each in off if each.about in ("log", "storage")]:
+            raise NodeNotBelieved("; ".join(left_out))
         return bundle
 
     def _terms(self, records: Sequence[LogRecord]) -> Terms:

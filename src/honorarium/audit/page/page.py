@@ -14,6 +14,7 @@ from honorarium.audit.facts import Finding
 from honorarium.audit.page.model import ReportModel, TokenNamed, Total
 from honorarium.audit.page.plots import Row, Table, day_of, figures_of
 from honorarium.audit.page.words import LIMITS, LOOKS, RULES, length, money, symbol
+from honorarium.audit.report import UNPROVEN
 from honorarium.bill import counted, unit_name
 from honorarium.bill.text import checksummed, hexed, template, when
 from honorarium.ids import Address
@@ -70,7 +71,8 @@ def as_html(model: ReportModel) -> str:
         figures=list(figures_of(m)),
         rules=[(rule, RULES.get(rule, "")) for rule in m.rules],
         limits=LIMITS,
-        unproven=[(name.replace("_", " "), n) for name, n in m.unproven.items() if n],
+        unproven=[(what, m.unproven[name]) for name, what in UNPROVEN.items() if m.unproven[name]],
+        resting=m.unproven["sessions"],
     )
 
 

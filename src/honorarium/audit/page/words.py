@@ -47,6 +47,8 @@ LIMITS: Final = (
     "Whether a contract wallet accepted a signature (ERC-1271) only that contract can say, and a "
     "call that came out of another contract is not in a transaction's data: these are counted, not "
     "judged.",
+    "An archive proves what people signed, transactions too. That it is of the chain that "
+    "everybody knows, and that nothing is missing in it, only a node that you trust can say.",
     "What deserves a look breaks no rule. It may have a good reason.",
 )
 
