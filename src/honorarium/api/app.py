@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from honorarium.api import problems
+from honorarium.api.examples import add_examples
 from honorarium.api.guard import Guard
 from honorarium.api.routes import (
     accounts,
@@ -118,5 +119,6 @@ class _Desk(FastAPI):
             found = super().openapi()
             schemas = found.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = problems.PROBLEM
+            add_examples(found)
             self.openapi_schema = found
         return self.openapi_schema
