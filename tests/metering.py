@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from honorarium.advisor import VoucherBook
 from honorarium.client import Meter, Tick
@@ -10,13 +11,17 @@ from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol import (
     Acknowledgement,
     Domain,
+    Entry,
+    EntryKind,
     Key,
     SignedAcknowledgement,
     SignedVoucher,
     Tariff,
     Terms,
+    Voucher,
+    head_of,
 )
-from honorarium.units import Bps, Seconds, UnixTime
+from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
 
 DOMAIN = Domain(1337, Address(b"\x11" * 20))
 METER, ADVISOR, STRANGER = (Key.from_bytes(bytes((n,)) * 32) for n in (7, 9, 8))
@@ -53,6 +58,39 @@ def terms(tariff: Tariff = MINUTES) -> Terms:
 
 def at(seconds: int) -> UnixTime:
     return UnixTime(BEGAN + seconds)
+
+
+ANSWERED = Entry(at(0), EntryKind.ANSWERED)
+PAUSED, RESUMED = Entry(at(90), EntryKind.PAUSED), Entry(at(100), EntryKind.RESUMED)
+
+
+def book(
+    watch: Watch | None = None,
+    tariff: Tariff = MINUTES,
+    deposit: int = 10_000,
+    *,
+    path: Path | None = None,
+    patience: int = 120,
+    increment: int = 1,
+) -> VoucherBook:
+    return VoucherBook(
+        terms(tariff),
+        DOMAIN,
+        ADVISOR,
+        BaseUnits(deposit),
+        BEGAN,
+        clock=watch or Watch(3600),
+        path=path,
+        patience=patience,
+        increment=increment,
+    )
+
+
+def signed(units: int, *entries: Entry, tariff: Tariff = MINUTES) -> SignedVoucher:
+    session_id = terms(tariff).session_id(DOMAIN)
+    return SignedVoucher.sign(
+        Voucher(session_id, units, head_of(session_id, entries)), METER, DOMAIN
+    )
 
 
 def accept(voucher: SignedVoucher, tariff: Tariff = MINUTES) -> SignedAcknowledgement:

@@ -10,38 +10,13 @@ from hypothesis import strategies as st
 
 from honorarium.client import Meter, NotMetered, WrongMeterKey
 from honorarium.errors import JournalRefused
-from honorarium.ids import ZERO_ADDRESS, Address, Hash
-from honorarium.protocol import Domain, Key, Tariff, Terms
-from honorarium.units import BaseUnits, Bps, Seconds, UnixTime
-
-DOMAIN = Domain(1337, Address(b"\x11" * 20))
-KEY = Key.from_bytes(b"\x07" * 32)
-BEGAN = UnixTime(1_800_000_000)
-
-
-def terms(tariff: Tariff) -> Terms:
-    return Terms(
-        client=Address(b"\x01" * 20),
-        payer=Address(b"\x01" * 20),
-        advisor=Address(b"\x02" * 20),
-        meter_key=KEY.address,
-        token=ZERO_ADDRESS,
-        tariff=tariff,
-        fee_bps=Bps(0),
-        fee_recipient=ZERO_ADDRESS,
-        open_before=UnixTime(BEGAN + 60),
-        close_grace=Seconds(600),
-        context=Hash(b"\x03" * 32),
-        salt=0,
-    )
+from honorarium.protocol import Tariff
+from honorarium.units import BaseUnits
+from metering import BEGAN, DOMAIN, METER, STRANGER, at, terms
 
 
 def meter(tariff: Tariff, deposit: int) -> Meter:
-    return Meter(terms(tariff), DOMAIN, KEY, BaseUnits(deposit))
-
-
-def at(seconds: int) -> UnixTime:
-    return UnixTime(BEGAN + seconds)
+    return Meter(terms(tariff), DOMAIN, METER, BaseUnits(deposit))
 
 
 def test_nothing_counts_before_the_advisor_answers() -> None:
@@ -118,9 +93,8 @@ def test_interactions_are_counted_by_hand_and_only_there() -> None:
 
 
 def test_a_key_that_is_not_in_the_terms_meters_nothing() -> None:
-    other = Key.from_bytes(b"\x08" * 32)
-    with pytest.raises(WrongMeterKey, match=KEY.address.hex()):
-        Meter(terms(Tariff.per_minute(1)), DOMAIN, other, BaseUnits(10))
+    with pytest.raises(WrongMeterKey, match=METER.address.hex()):
+        Meter(terms(Tariff.per_minute(1)), DOMAIN, STRANGER, BaseUnits(10))
 
 
 def test_what_it_reads_it_signs_with_the_head_of_its_journal() -> None:
