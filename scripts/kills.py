@@ -59,7 +59,8 @@ def main() -> int:
                 told=lambda number, bar=bar: progress.update(bar, completed=number),  # type: ignore[misc]
             )
             progress.console.print(
-                f"{name}: {found.kills} kills, {found.acknowledged:,} vouchers acknowledged, "
+                f"{name}: {found.kills} kills, all but {found.idle} in the midst of work; "
+                f"{found.acknowledged:,} vouchers acknowledged, "
                 f"{found.broken:,} connections broken, {found.transactions} transactions, none "
                 f"double; no voucher lost, every session settled ({found.seconds:,.0f} s)"
             )

@@ -95,16 +95,17 @@ class Town:
             salt=self._salt,
         )
 
-    def open(self, count: int) -> list[Terms]:
+    def open(self, count: int, deposit: int = DEPOSIT) -> list[Terms]:
         """New sessions, on the chain, and quoted in the ledger."""
+        paid = BaseUnits(deposit)
         made = [self.terms() for _ in range(count)]
         for start in range(0, count, 50):
             rows = []
             for terms in made[start : start + 50]:
                 quote = self.advisor.sign(terms.session_id(self.domain)).packed()
-                opening = Opening(terms, BaseUnits(DEPOSIT)).digest(self.domain)
+                opening = Opening(terms, paid).digest(self.domain)
                 signature = self.client.sign(opening).packed()
-                rows.append(OpeningRow(terms, BaseUnits(DEPOSIT), quote, payer_signature=signature))
+                rows.append(OpeningRow(terms, paid, quote, payer_signature=signature))
             self.paying.transact(self.escrow, calls.open_batch(rows))
         with self.ledger.write() as connection:
             for terms in made:

@@ -22,6 +22,7 @@ def test_no_acknowledged_voucher_is_lost_and_every_session_is_settled(
             found = campaign(town, tmp_path, kills=3, sessions=20, replicas=replicas)
             assert found.acknowledged > 100
             assert found.broken >= 3
+            assert found.idle < 3
         finally:
             town.close()
 

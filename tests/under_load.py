@@ -26,7 +26,7 @@ from honorarium.ledger.outbox import sent
 from honorarium.ledger.schema import readings
 from honorarium.protocol import Journal, SignedVoucher, Voucher
 from honorarium.protocol.records import reading_record
-from settling import DEPOSIT, PRICE, Town
+from settling import PRICE, Town
 
 SETTINGS = {
     "look_seconds": 0.2,
@@ -39,7 +39,15 @@ SETTINGS = {
 """Settled as often as can be, so that kills find every step."""
 
 PAUSE = 0.03
-"""So long (seconds) a client waits between two vouchers, or the deposits would be spent at once."""
+"""So long (seconds) a client waits between two vouchers."""
+
+DEPOSIT = 1_000_000 * PRICE
+"""More than is spent before the last kill."""
+
+REST = 0.02
+"""So likely a client rests after a voucher, for longer than `settle_idle`: so there is always
+something to settle, too.
+"""
 
 
 @dataclass
@@ -60,12 +68,12 @@ class Client:
             with suppress(OSError, WebSocketException, TimeoutError):
                 address = f"{url}/v1/sessions/0x{self.session_id.hex()}/meter"
                 async with connect(address, compression=None, open_timeout=5) as socket:
-                    while not over.is_set() and self.acknowledged < DEPOSIT // PRICE:
+                    while not over.is_set():
                         await socket.send(self.frame(self.acknowledged + 1))
                         self.hear(json.loads(await asyncio.wait_for(socket.recv(), 10)))
-                        await asyncio.sleep(PAUSE)
-                    if not over.is_set():
-                        return
+                        rests = turn.random() < REST
+                        await asyncio.sleep(turn.uniform(1.2, 3) if rests else PAUSE)
+                    return
             self.broken += 1
             await asyncio.sleep(0.1)
 
@@ -95,6 +103,8 @@ class Campaign:
     """How it went."""
 
     kills: int = 0
+    idle: int = 0
+    """Of them, those since whose last nothing had been acknowledged."""
     acknowledged: int = 0
     broken: int = 0
     transactions: int = 0
@@ -108,19 +118,23 @@ async def play(
     kills: int,
     seed: int,
     told: Callable[[int], object],
-) -> None:
-    """The load, and the kills."""
+) -> int:
+    """The load, and the kills; how many of them found nothing done since the last."""
     over = asyncio.Event()
     dice = random.Random(seed)
     load = [asyncio.create_task(each.run(replicas, over)) for each in clients]
+    idle, done = 0, -1
     for number in range(kills):
         await asyncio.sleep(dice.uniform(0.2, 2.0))
+        before, done = done, sum(each.acknowledged for each in clients)
+        idle += done == before
         victim = replicas[dice.randrange(len(replicas))]
         victim.kill()
         await asyncio.to_thread(victim.start)
         told(number + 1)
     over.set()
     await asyncio.gather(*load)
+    return idle
 
 
 def campaign(
@@ -137,7 +151,7 @@ def campaign(
     began = time.monotonic()
     manifest = folder / "manifest.json"
     town.manifest.save(manifest)
-    agreed = town.open(sessions)
+    agreed = town.open(sessions, DEPOSIT)
     up = [
         DeskProcess(town.chain.url, manifest, town.url, town.relayer, folder, SETTINGS)
         for _ in range(replicas)
@@ -146,7 +160,7 @@ def campaign(
     try:
         for each in up:
             each.start()
-        asyncio.run(play(town, up, clients, kills, seed, told))
+        idle = asyncio.run(play(town, up, clients, kills, seed, told))
         for terms in agreed:
             town.leave(terms)
         taken = _readings(town)
@@ -163,6 +177,7 @@ def campaign(
     _no_transaction_is_double(town)
     return Campaign(
         kills,
+        idle,
         sum(client.acknowledged for client in clients),
         sum(client.broken for client in clients),
         town.sent(),
