@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from honorarium.audit import (
     Archive,
@@ -22,16 +24,19 @@ from honorarium.audit import (
     audit_archive,
     audit_live,
     catch_up,
+    check_against,
     line,
 )
 from honorarium.audit.archive import TABLES
-from honorarium.audit.errors import ArchiveUnusable, TransactionAltered
+from honorarium.audit.errors import ArchiveDiffers, ArchiveUnusable, TransactionAltered
 from honorarium.audit.tables import Row
 from honorarium.chain import LocalChain, Node, calls
 from honorarium.chain.logs import UnreadableLog
 from honorarium.chain.node import to_hex
+from honorarium.cli.audit import audit as audit_command
+from honorarium.cli.place import AuditPlaceUnclear
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
-from honorarium.protocol.events import SessionClosed, SessionOpened, Settled, Withdrawn
+from honorarium.protocol.events import SessionClosed, SessionOpened, Settled, Tipped, Withdrawn
 from honorarium.units import BlockNumber
 from lives import MORNING, PARTIES, Day, Stage, live_a_day
 
@@ -334,3 +339,56 @@ def test_an_archive_of_the_format_before_is_audited_and_not_added_to(
     assert audit_archive(Archive.read(folder)).ok
     with pytest.raises(ArchiveUnusable, match="not added to"):
         Archive.keep(folder, Archive.read(kept.folder).contents)
+
+
+# ---------------------------------------------------------------------- against a node
+
+
+def test_an_archive_that_a_node_confirms_and_one_that_it_does_not(
+    kept: Kept, tmp_path: Path
+) -> None:
+    node, session = kept.stage.node, kept.day.ids["settled in grace"]
+    check_against(node, Archive.read(kept.folder))
+    tx = kept.tx_of(Settled, session)
+
+    def hidden(row: Row) -> Row:
+        """The tip went to somebody else."""
+        return (*row[:5], STRANGER, row[6]) if row[2] == tipped else row
+
+    tipped = next(
+        row[TX_OF_LOG]
+        for row in Archive.read(kept.folder).rows("logs")
+        if row[TOPICS].startswith(Tipped.TOPIC)
+    )
+    for number, (table, change) in enumerate(
+        (
+            ("transactions", with_column(tx, **unsigned(to=STRANGER))),
+            ("logs", lambda row: (*row[:2], row[2] + 1, *row[3:]) if row[4] == tx else row),
+            ("transfers", hidden),
+        )
+    ):
+        archive = falsified(kept, tmp_path / str(number), **{table: change})
+        with pytest.raises(ArchiveDiffers) as differs:
+            check_against(node, archive)
+        assert differs.value.what == table
+    with falsified(kept, tmp_path / "state") as archive:
+        rows = list(archive.state_rows(archive.last))
+        other = [(kind, key, bytes(32) if key == session else value) for kind, key, value in rows]
+        archive.put_states({archive.last: other})
+        with pytest.raises(ArchiveDiffers, match="storage"):
+            check_against(node, archive)
+
+
+def test_the_command_checks_a_folder_against_a_node(kept: Kept, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(audit_command)
+    common = ["--out", str(tmp_path / "out"), "--check-node", kept.stage.node.url]
+    done = CliRunner().invoke(app, ["--from", str(kept.folder), *common])
+    assert done.exit_code == 0, done.output
+    tx = kept.tx_of(Settled, kept.day.ids["settled in grace"])
+    change = with_column(tx, **unsigned(to=STRANGER))
+    false = falsified(kept, tmp_path / "false", transactions=change)
+    refused = CliRunner().invoke(app, ["--from", str(false.folder), *common])
+    assert isinstance(refused.exception, ArchiveDiffers)
+    unclear = CliRunner().invoke(app, common)
+    assert isinstance(unclear.exception, AuditPlaceUnclear)

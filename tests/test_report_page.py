@@ -170,7 +170,7 @@ def test_what_is_not_proven_is_said_beside_the_verdict_and_told_apart() -> None:
     assert "In 1 session a consent is not proven here." in " ".join(read.text.split())
     assert "In 1 of 2 sessions a consent rests on the word of" in " ".join(read.text.split())
     assert "2 signatures that only a contract can judge" in read.text
-    assert "another contract’s call" not in read.text  # of which there are none
+    assert "events out of another" not in read.text  # there are none
     links = {attrs.get("href") for tag, attrs in read.tags if tag == "a"}
     assert "#unproven" in links
 

@@ -13,6 +13,7 @@ allowed and odd), judge (all of it), report and export; collect, archive, live a
 the facts come from).
 """
 
+from honorarium.audit.against import check_against
 from honorarium.audit.archive import Archive, Contents
 from honorarium.audit.collect import catch_up, gather
 from honorarium.audit.explain import Explanation, Stretch, explain
@@ -41,6 +42,7 @@ __all__ = [
     "audit_archive",
     "audit_live",
     "catch_up",
+    "check_against",
     "explain",
     "gather",
     "line",

@@ -60,6 +60,18 @@ class NodeContradicts(ChainError):
         )
 
 
+class ArchiveDiffers(ChainError):
+    """An archive that says something else of a chain than a node does."""
+
+    def __init__(self, folder: Path, what: str, block: int) -> None:
+        self.folder, self.what, self.block = folder, what, block
+        super().__init__(
+            f"the archive in {folder} and the node differ in {what} at block {block}: one of them "
+            "is of another chain, was changed, or leaves something out; audit the node itself "
+            "(`honorarium audit --rpc URL`) if it is the one that you trust"
+        )
+
+
 class TransactionAltered(InputError):
     """A transaction in an archive that is not the one that was signed."""
 

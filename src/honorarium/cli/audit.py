@@ -32,6 +32,7 @@ from honorarium.audit import (
     audit_archive,
     audit_live,
     catch_up,
+    check_against,
     line,
     write,
     write_export,
@@ -91,6 +92,13 @@ def audit(
             help="Audit a folder that --store filled, with all cores and without any node.",
         ),
     ] = None,
+    check_node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --from: compare all that the folder has with this node first.",
+        ),
+    ] = None,
     at: Annotated[
         list[int] | None,
         typer.Option(
@@ -143,12 +151,17 @@ def audit(
     trusted = None if token is None else {account_of(each) for each in token}
     if source is not None and (rpc, chain, store, manifest) != (None, None, None, None):
         raise AuditPlaceUnclear("--from needs no chain, and others are named beside it")
+    if check_node is not None and source is None:
+        raise AuditPlaceUnclear("--check-node is for a folder that --from names")
     symbols: dict[Address, str] = {}
     with ExitStack() as stack:
         if source is not None:
+            kept = Archive.read(source)
             with _bar(console) as progress:
+                if check_node is not None:
+                    check_against(stack.enter_context(Node(check_node)), kept, progress)
                 verdict = audit_archive(
-                    Archive.read(source),
+                    kept,
                     at=at or (),
                     journals=evidence,
                     trusted=trusted,
@@ -181,8 +194,8 @@ def audit(
     if store is not None:
         _told(console, "kept in", store)
     if whole:
-        kept = None if store is None else str(store)
-        typer.echo(json.dumps({**as_json(verdict), "store": kept}, indent=2))
+        folder_kept = None if store is None else str(store)
+        typer.echo(json.dumps({**as_json(verdict), "store": folder_kept}, indent=2))
     else:
         typer.echo(line(verdict))
     if not verdict.ok:
