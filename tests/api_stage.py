@@ -26,6 +26,7 @@ from honorarium.chain import Contracts, Node, Relayable, Sender, calls
 from honorarium.chain.deploy import shown
 from honorarium.client import Client
 from honorarium.desk import Desk, Settings
+from honorarium.ids import Address
 from honorarium.protocol import Key, Quote, Tariff
 from honorarium.protocol.documents import read_quote, read_terms, write_quote
 from honorarium.protocol.sign_in import SignIn, text_hash
@@ -97,12 +98,15 @@ class Served:
         }
         return signed(key, SignIn(**values).text())
 
-    def enrol(self, key: Key, name: str = "Ada") -> str:
-        """A token of an advisor with the tariff `standard`."""
+    def enrol(self, key: Key, name: str = "Ada", wallet: Address | None = None) -> str:
+        """A token of an advisor with the tariff `standard`; the key's own account, or a contract
+        wallet that takes its signature.
+        """
+        account = wallet or key.address
         statement = self.ask("GET", "/v1").json()["enrolmentStatement"]
-        enrolment = self.message(key, statement)
+        enrolment = self.message(key, statement, account=account)
         token: str = self.ask("POST", "/v1/sign-in", enrolment).json()["token"]
-        path = f"/v1/advisors/{shown(key.address)}"
+        path = f"/v1/advisors/{shown(account)}"
         put = self.ask(
             "PUT", path, {"name": name, "available": True, "enrolment": enrolment}, token=token
         )
@@ -227,6 +231,15 @@ def relayable(given: Relayable) -> dict[str, Any]:
     """As JSON."""
     found: dict[str, Any] = json.loads(given.to_json())
     return found
+
+
+def contract_wallet(place: Place, code: bytes) -> Address:
+    """A contract with this code."""
+    with Node(place.chain.url) as node:
+        creation = bytes((0x60, len(code))) + bytes.fromhex("80600b6000396000f3") + code
+        wallet = Sender(node, place.key("payer")).transact(None, creation).contract
+    assert wallet is not None
+    return wallet
 
 
 def funded(place: Place, *keys: Key, coin: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from api_stage import (
     People,
     Served,
     agent,
+    contract_wallet,
     funded,
     people,
     quote_of,
@@ -22,12 +24,14 @@ from api_stage import (
     slug,
 )
 from conftest import Place
+from honorarium.advisor import Advisor
 from honorarium.audit.evidence import Bundle, Standing, verify
 from honorarium.chain import Relayable, calls
 from honorarium.chain.deploy import shown
-from honorarium.ids import ZERO_HASH, Hash
+from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol import Key, Quote, SignedVoucher, Voucher
 from honorarium.protocol.journal import genesis
+from lives import ACCEPTS_ALL
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +223,38 @@ def test_a_session_lives_through_the_api(desk: Served, who: People) -> None:
     money = desk.ask("GET", f"/v1/accounts/{shown(who.advisor_key.address)}/balances").json()
     usd = next(each for each in money["balances"] if each["symbol"] == "tUSD")
     assert (usd["balance"], usd["wallet"]) == ("0", str(PRICE + 7))
+
+
+class OfContract:
+    """The signer of a contract wallet that takes whatever is signed for it."""
+
+    is_contract = True
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def sign_typed_data(self, typed_data: dict[str, Any]) -> bytes:
+        return b"by the owners" * 5
+
+    def sign_transaction(self, fields: dict[str, Any]) -> bytes:
+        raise NotImplementedError("a contract sends nothing itself")
+
+
+def test_an_advisor_may_be_a_contract_wallet(desk: Served, who: People) -> None:
+    wallet = contract_wallet(desk.place, ACCEPTS_ALL)
+    who.advisor = Advisor(who.contracts, OfContract(wallet))
+    who.token = desk.enrol(Key.generate(), wallet=wallet)
+    quote = opened(desk, who)
+    assert quote.terms.advisor == wallet
+    best = voucher(who, quote, 1)
+    escrow = who.contracts.escrow.contract
+    closing = calls.close_for(who.advisor.sign_closing(quote.terms, best))
+    act(desk, who, quote, "close", Relayable("close", escrow, closing))
+    over = desk.ask("GET", path_of(who, quote)).json()
+    assert (over["status"], over["earned"]) == ("closed", str(PRICE))
+    paid = {"relayable": relayable(who.advisor.sign_withdrawal())}
+    assert desk.ask("POST", "/v1/withdrawals", paid).status_code == 200
+    assert who.contracts.node.read(calls.balance_of(escrow, quote.terms.token, wallet)) == 0
 
 
 def test_a_session_opens_from_a_balance_and_is_left(desk: Served, who: People) -> None:

@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from api_stage import COIN, PRICE, People, Served, funded, people, served, signed, slug
+from api_stage import (
+    COIN,
+    PRICE,
+    People,
+    Served,
+    contract_wallet,
+    funded,
+    people,
+    served,
+    signed,
+    slug,
+)
 from conftest import Place
-from honorarium.chain import Node, Sender
 from honorarium.chain.deploy import shown
 from honorarium.protocol import Key
 from honorarium.protocol.sign_in import SignIn
@@ -100,11 +110,7 @@ def test_a_lost_answer_to_a_sign_in_is_given_again(desk: Served) -> None:
 def test_a_contract_wallet_signs_in_if_it_says_so_itself(
     desk: Served, who: People, code: bytes
 ) -> None:
-    with Node(desk.place.chain.url) as node:
-        bank = Sender(node, desk.place.key("payer"))
-        creation = bytes((0x60, len(code))) + bytes.fromhex("80600b6000396000f3") + code
-        wallet = bank.transact(None, creation).contract
-    assert wallet is not None
+    wallet = contract_wallet(desk.place, code)
     message = desk.message(Key.generate(), account=wallet)
     answer = desk.ask("POST", "/v1/sign-in", message)
     if code == REFUSES_ALL:
