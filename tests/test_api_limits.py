@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -479,3 +481,16 @@ def test_many_at_once_with_one_key_do_it_once(start: Start, tmp_path: Path) -> N
         assert len({answer.text for answer in answers}) == 1
         assert [answer.headers.get("idempotent-replayed") for answer in answers].count(None) == 1
         assert who.contracts.node.transaction_count(one.relayer.address) == before + 1
+
+
+@pytest.mark.parametrize(("wanted", "allowed"), [(100, 256), (700, 700), (5_000, 1_000)])
+def test_connections_are_not_held_back_by_the_limit_of_open_files(
+    wanted: int, allowed: int
+) -> None:
+    program = (
+        "import resource; from honorarium.api.server import allow_open_files; "
+        "files = resource.RLIMIT_NOFILE; resource.setrlimit(files, (256, 1_000)); "
+        f"allow_open_files({wanted}); print(*resource.getrlimit(files))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert told.stdout.split() == [str(allowed).encode(), b"1000"]

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
@@ -17,6 +17,10 @@ from honorarium.api.patience import BACKLOG, server_settings
 from honorarium.desk import Desk, Settings
 from honorarium.errors import InputError
 from honorarium.protocol import Key
+
+
+OTHER_FILES: Final = 500
+"""Open files beside connections: the ledger, the node, locks."""
 
 
 class NotListening(InputError):
@@ -36,6 +40,7 @@ def run(settings: Settings, key: Key, ready: Callable[[Desk], None]) -> None:
     Raises NotListening, and what `Desk.connect` raises.
     """
     logs.set_up(settings.log_level)
+    allow_open_files(settings.connections + OTHER_FILES)
     _run(_serve(settings, key, ready))
 
 
@@ -89,6 +94,20 @@ def _listen(places: list[socket.socket], settings: Settings) -> None:
             place.listen(BACKLOG)
     except OSError as error:
         raise NotListening(settings.host, settings.port, error.strerror or str(error)) from None
+
+
+def allow_open_files(wanted: int) -> None:
+    """Each connection is an open file, and many systems begin with 1,024 of them; the limit may be
+    raised up to a second one.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        raised = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, most))
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
