@@ -34,6 +34,9 @@ themselves limit what they pass on."""
 
 MOST_VARIABLE: Final = "HONORARIUM_MOST_FEE"
 
+BUMP_PERCENT: Final = 25
+"""A replacement offers so much more; nodes want at least 10."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fees:
@@ -97,6 +100,26 @@ def must_be_affordable(fields: TransactionFields, fees: Fees) -> None:
     """Raises FeeTooHigh for a transaction that could cost more than its owner allows."""
     if not affordable(fields, fees):
         raise FeeTooHigh(fields["gas"], _dearest(fields) // fields["gas"], _most(fees))
+
+
+def raised(
+    fields: TransactionFields, wanted: dict[str, int], fees: Fees
+) -> TransactionFields | None:
+    """The same transaction, offering `wanted` now, and more than before; None if it offers nothing
+    of the kind, or more would be above what its owner allows.
+    """
+    offered = {name: fields[name] for name in wanted if name in fields}
+    if not offered:
+        return None
+    more = {
+        name: max(amount, offered[name] * (100 + BUMP_PERCENT) // 100 + 1)
+        for name, amount in wanted.items()
+        if name != "type"
+    }
+    if fees.limit is not None and any(amount > fees.limit for amount in more.values()):
+        return None
+    again: TransactionFields = {**fields, **more}
+    return again if affordable(again, fees) else None
 
 
 async def estimate(

@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from honorarium.chain.gas import Fees, Offers, affordable, estimate, must_be_affordable
+from honorarium.chain.gas import Fees, Offers, affordable, estimate, must_be_affordable, raised
+from honorarium.chain.handing import Handing, is_known
 from honorarium.chain.node import AsyncNode, Node, to_hex
 from honorarium.chain.outbox import ALL, Outbox, SignedTransaction
 from honorarium.chain.receipts import TxReceipt, reason_of_async, receipts_of
@@ -35,9 +36,6 @@ from honorarium.protocol.signer import Signer, TransactionFields
 from honorarium.units import UnixTime
 
 T = TypeVar("T")
-
-BUMP_PERCENT: Final = 25
-"""A replacement offers so much more; nodes want at least 10."""
 
 GONE_AFTER: Final = 1.0
 """So many seconds after signing a transaction a program must have sent it, or it is gone."""
@@ -65,10 +63,9 @@ class AsyncSender:
         self.node, self.signer, self.fees = node, signer, fees
         self.outbox = Outbox() if outbox is None else outbox
         self.address: Address = signer.address
-        self._fresh: set[Hash] = set()  # signed here, and never sent
-        self._on_their_way: set[Hash] = set()  # being handed to the node just now
         self._no_more: set[int] = set()  # nonces for which the wallet signs no second time
         self._offers = Offers(node, fees)
+        self._handing = Handing(node)
 
     # ------------------------------------------------------------------ step by step
 
@@ -119,7 +116,7 @@ class AsyncSender:
             )
         )
         if fresh:
-            self._fresh.add(signed.hash)
+            self._handing.never_sent(signed)
         return signed
 
     async def submit(self, signed: SignedTransaction, at: UnixTime | None = None) -> Hash:
@@ -130,41 +127,13 @@ class AsyncSender:
         be left alone: it is in the outbox, and may still be sent.
         """
         try:
-            await self._broadcast(signed, at)
+            await self._handing.over(signed, at)
         except (NodeUnreachable, RateLimited) as error:
             await self._must_not_be_reset()
             raise FateUnknown(signed.hash) from error
         with suppress(OutboxUnusable):  # it is sent; whoever signs next is told about the file
             await self._aside(partial(self.outbox.told, signed.hash))
         return signed.hash
-
-    async def _broadcast(self, signed: SignedTransaction, at: UnixTime | None) -> None:
-        # Any chain refuses what it has, but Ganache 7 takes nonce 0 again and again, and to
-        # another one it may never answer. So one at a time, and only the first does not ask.
-        while signed.hash in self._on_their_way:
-            await self.node.wire.sleep(0.005)
-        self._on_their_way.add(signed.hash)
-        try:
-            fresh = signed.hash in self._fresh and signed.nonce != 0
-            self._fresh.discard(signed.hash)
-            if fresh or not await self._known(signed.hash):
-                await self._hand_to_node(signed, at)
-        finally:
-            self._on_their_way.discard(signed.hash)
-
-    async def _hand_to_node(self, signed: SignedTransaction, at: UnixTime | None) -> None:
-        try:
-            if at is not None:
-                await self.node.send_at(at, signed.raw)
-            else:
-                await self.node.request("eth_sendRawTransaction", [to_hex(signed.raw)])
-        except (NodeError, ContractError):
-            try:
-                known = await self._known(signed.hash)
-            except NodeError as error:
-                raise FateUnknown(signed.hash) from error
-            if not known:
-                raise
 
     async def send(
         self,
@@ -394,7 +363,7 @@ class AsyncSender:
         again = 0
         for nonce in await self._aside(partial(self.outbox.open_nonces, latest, limit)):
             attempts = await self._aside(partial(self.outbox.attempts, nonce))
-            if not attempts or await self._known(attempts[-1].hash):
+            if not attempts or await is_known(self.node, attempts[-1].hash):
                 continue
             try:
                 await self.submit(attempts[-1])
@@ -409,22 +378,9 @@ class AsyncSender:
         if not attempts or nonce in self._no_more:
             return
         old = attempts[-1]
-        fields = fields_of(old.raw)
         self._offers.forget()
-        wanted = await self._offers.now()
-        offered = {name: fields[name] for name in wanted if name in fields}
-        if not offered:
-            return
-        raised = {
-            name: max(amount, offered[name] * (100 + BUMP_PERCENT) // 100 + 1)
-            for name, amount in wanted.items()
-            if name != "type"
-        }
-        limit = self.fees.limit
-        if limit is not None and any(amount > limit for amount in raised.values()):
-            return
-        fields = {**fields, **raised}
-        if not affordable(fields, self.fees):
+        fields = raised(fields_of(old.raw), await self._offers.now(), self.fees)
+        if fields is None:
             return
         try:
             new = await self._aside(
@@ -456,9 +412,6 @@ class AsyncSender:
     async def _count(self) -> None:
         count = await self.node.transaction_count(self.address, "pending")
         await self._aside(partial(self.outbox.count_from, count))
-
-    async def _known(self, tx_hash: Hash) -> bool:
-        return (await self.node.request("eth_getTransactionByHash", [to_hex(tx_hash)])) is not None
 
     async def _is_in_a_block(self, signed: SignedTransaction) -> bool:
         family = await self._aside(partial(self.outbox.family, signed))
