@@ -18,7 +18,6 @@ from honorarium.desk import Desk, Settings
 from honorarium.errors import InputError
 from honorarium.protocol import Key
 
-
 OTHER_FILES: Final = 500
 """Open files beside connections: the ledger, the node, locks."""
 
