@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eth_abi import encode
+from eth_abi.abi import encode
 
 from honorarium.ids import Address
 

@@ -392,3 +392,38 @@ def test_the_command_checks_a_folder_against_a_node(kept: Kept, tmp_path: Path) 
     assert isinstance(refused.exception, ArchiveDiffers)
     unclear = CliRunner().invoke(app, common)
     assert isinstance(unclear.exception, AuditPlaceUnclear)
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_a_file_of_another_archive_or_under_another_name_is_refused(
+    kept: Kept, tmp_path: Path
+) -> None:
+    other = falsified(kept, tmp_path / "other", logs=lambda row: (*row[:2], row[2] + 1, *row[3:]))
+    swapped, renamed = tmp_path / "swapped", tmp_path / "renamed"
+    for folder in (swapped, renamed):
+        shutil.copytree(kept.folder, folder)
+    name = "000001-logs.parquet"
+    shutil.copy(other.folder / name, swapped / name)
+    with pytest.raises(ArchiveUnusable, match=r"000001-logs\.parquet .*changed"):
+        Archive.read(swapped)
+    (renamed / name).rename(renamed / "000002-logs.parquet")
+    with pytest.raises(ArchiveUnusable, match=name):
+        Archive.read(renamed)
+
+
+def test_events_of_another_contract_or_chain_are_refused(kept: Kept, tmp_path: Path) -> None:
+    tx = kept.tx_of(Settled, kept.day.ids["rated"])
+
+    def elsewhere(row: Row) -> Row:
+        return (*row[:5], STRANGER, *row[6:]) if row[TX_OF_LOG] == tx else row
+
+    with pytest.raises(UnreadableLog, match="not this contract's"):
+        audit_archive(falsified(kept, tmp_path / "contract", logs=elsewhere))
+    folder = falsified(kept, tmp_path / "chain").folder
+    about = json.loads((folder / "archive.json").read_text())
+    about["chain_id"] = 1
+    (folder / "archive.json").write_text(json.dumps(about))
+    verdict = audit_archive(Archive.read(folder))
+    assert ("ESC-11", "rated") in rules(verdict, kept)  # no session's id is of that chain

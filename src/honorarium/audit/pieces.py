@@ -205,7 +205,7 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     entries = entries_of_rows(
         read_spread(plan.work, "logs", bucket, plan.writers),
         read_spread(plan.work, "transactions", bucket, plan.writers),
-        plan.place.tip_jar,
+        plan.place,
     )
     waiting = list(plan.at)
     for entry in entries:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from honorarium.audit.archive import Archive
-from honorarium.audit.facts import Entry, Happening, Transaction, Transfer
+from honorarium.audit.facts import Entry, Happening, Place, Transaction, Transfer
 from honorarium.audit.origin import happening_of
 from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.logs import UnreadableLog
@@ -22,29 +22,31 @@ LOG_COLUMNS: Final = ["block", "index", "time", "tx_hash", "address", "topics", 
 def entries_of(archive: Archive) -> Iterator[Entry]:
     """Every event with its transaction. Raises UnreadableLog."""
     return entries_of_rows(
-        archive.rows("logs", LOG_COLUMNS), archive.rows("transactions"), archive.contents.tip_jar
+        archive.rows("logs", LOG_COLUMNS), archive.rows("transactions"), archive.place
     )
 
 
 def entries_of_rows(
-    logs: Iterable[Row], transactions: Iterable[Row], tip_jar: Address
+    logs: Iterable[Row], transactions: Iterable[Row], place: Place
 ) -> Iterator[Entry]:
     """The events of rows of logs and transactions, both in the chain's order."""
     sent = _Transactions(transactions)
     for block, index, time, tx_hash, address, topics, data in logs:
-        event = event_of(tip_jar, block, index, address, topics, data)
+        event = event_of(place, block, index, address, topics, data)
         yield Entry(block, index, time, tx_hash, event, sent.find(block, tx_hash))
 
 
 def event_of(
-    tip_jar: Address, block: int, index: int, address: Address, topics: bytes, data: bytes
+    place: Place, block: int, index: int, address: Address, topics: bytes, data: bytes
 ) -> Event:
     """The event of a row. An event counts only from the contract that it belongs to."""
     try:
         event = decode_log([topics[at : at + 32] for at in range(0, len(topics), 32)], data)
     except ValueError as error:
         raise UnreadableLog(address, block, index, str(error)) from error
-    if event is None or (address == tip_jar) != isinstance(event, Tipped):
+    if event is None or address != (
+        place.tip_jar if type(event) is Tipped else place.domain.contract
+    ):
         raise UnreadableLog(address, block, index, "its topic is not this contract's")
     return event
 
@@ -73,7 +75,7 @@ def happened_in(archive: Archive) -> Callable[[BlockNumber, Hash], Container[Hap
         files = next(each.files for each in archive.segments if each.number == number)
         for row in read_rows(archive.folder / files["logs"].name, LOG_COLUMNS):
             block, index, _, tx_hash, address, topics, data = row
-            event = event_of(archive.contents.tip_jar, block, index, address, topics, data)
+            event = event_of(archive.place, block, index, address, topics, data)
             done.setdefault(tx_hash, set()).add(happening_of(event))
         return done
 
