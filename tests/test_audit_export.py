@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import random
 import resource
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -29,10 +35,15 @@ from honorarium.audit.export import TABLES
 
 
 @pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "archive"
     make_archive(folder, 1, jobs=1)
-    return audit_archive(Archive.read(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def verdict(sample: Path) -> Verdict:
+    return audit_archive(Archive.read(sample))
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +164,56 @@ def test_an_export_that_ran_out_of_room_leaves_no_list_and_no_half_file(
     assert not [name for name in names if name.endswith(".part")]
     with pytest.raises(ExportUnusable, match="it was not finished"):
         read_export(tmp_path)
+
+
+FOR_EVER = """
+import sys
+from pathlib import Path
+from honorarium.audit import Archive, audit_archive, write_export
+verdict = audit_archive(Archive.read(Path(sys.argv[1])))
+while True:
+    write_export(verdict, Path(sys.argv[2]))
+"""
+
+
+def test_an_export_that_was_killed_leaves_nothing_that_looks_complete(
+    sample: Path, export: Path, tmp_path: Path
+) -> None:
+    """What stands on the disk at many moments is what kill -9 leaves at each."""
+    folder, moments = tmp_path / "new", random.Random(7)
+    exporting = subprocess.Popen([sys.executable, "-c", FOR_EVER, str(sample), str(folder)])
+    try:
+        wait_for(lambda: (folder / "sessions.jsonl.part").exists())
+        left: list[Path] = []
+        for number in range(25):
+            time.sleep(moments.uniform(0, 0.02))
+            exporting.send_signal(signal.SIGSTOP)
+            os.waitpid(exporting.pid, os.WUNTRACED)
+            left.append(tmp_path / str(number))
+            shutil.copytree(folder, left[-1])
+            exporting.send_signal(signal.SIGCONT)
+    finally:
+        exporting.kill()
+        exporting.wait()
+    unfinished = 0
+    for each in left:
+        for path in each.iterdir():
+            if path.suffix != ".part":  # a file under its own name is whole
+                assert path.read_bytes() == (export / path.name).read_bytes(), path
+        if not (each / "export.json").exists():
+            unfinished += 1
+            with pytest.raises(ExportUnusable, match="it was not finished"):
+                read_export(each)
+    assert unfinished
+    write_export(audit_archive(Archive.read(sample)), folder)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in export.iterdir()}
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def test_a_folder_that_cannot_be_made_is_said(verdict: Verdict, tmp_path: Path) -> None:
