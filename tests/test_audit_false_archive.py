@@ -26,9 +26,11 @@ from honorarium.audit import (
     catch_up,
     check_against,
     line,
+    write_export,
 )
 from honorarium.audit.archive import TABLES
 from honorarium.audit.errors import ArchiveDiffers, ArchiveUnusable, TransactionAltered
+from honorarium.audit.page import write_page
 from honorarium.audit.tables import Row
 from honorarium.chain import LocalChain, Node, calls
 from honorarium.chain.logs import UnreadableLog
@@ -392,6 +394,22 @@ def test_the_command_checks_a_folder_against_a_node(kept: Kept, tmp_path: Path) 
     assert isinstance(refused.exception, ArchiveDiffers)
     unclear = CliRunner().invoke(app, common)
     assert isinstance(unclear.exception, AuditPlaceUnclear)
+
+
+@pytest.mark.parametrize("time", [0, 2**40, 2**63])
+def test_a_time_that_no_calendar_has_is_a_finding_and_no_traceback(
+    kept: Kept, tmp_path: Path, time: int
+) -> None:
+    tx = kept.tx_of(SessionClosed, kept.day.ids["rated"])
+
+    def change(row: Row) -> Row:
+        return (*row[:2], time, *row[3:]) if row[TX_OF_LOG] == tx else row
+
+    verdict = audit_archive(falsified(kept, tmp_path / "archive", logs=change))
+    assert ("ESC-7", "rated") in rules(verdict, kept)  # storage has another time of closing
+    page = write_page(verdict, tmp_path).read_text(encoding="utf-8")
+    assert "time of closing" in page or "closed at" in page
+    write_export(verdict, tmp_path / "tables")
 
 
 # ---------------------------------------------------------------------- files

@@ -6,12 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from conftest import Place
+from distrust import lying
 from honorarium.chain import Engine, LocalChain, Node, calls
+from honorarium.chain.node import LAST_TIME
 from honorarium.errors import (
     ClockNotSettable,
     NodeError,
@@ -49,6 +51,21 @@ def test_a_node_tells_its_chain_and_its_software(ganache: Place, anvil: Place) -
             assert node.client.startswith(name)
             assert node.block(0).hash == node.genesis_hash
             assert len(node.genesis_hash) == 32
+
+
+@pytest.mark.parametrize(("time", "taken"), [(LAST_TIME - 1, True), (LAST_TIME, False)])
+def test_a_block_whose_time_no_calendar_has_is_refused_exactly_from_there_on(
+    node: Node, time: int, taken: bool
+) -> None:
+    def lie(method: str, _: list[Any], told: Any) -> Any:
+        return {**told, "timestamp": hex(time)} if method == "eth_getBlockByNumber" else told
+
+    with lying(node.url, lie) as url, Node(url) as liar:
+        if taken:
+            assert liar.block(0).timestamp == time
+            return
+        with pytest.raises(NodeUnreachable, match=f"has the time {time}"):
+            liar.block(0)
 
 
 def test_a_batch_answers_in_order_however_long_it_is(node: Node) -> None:
