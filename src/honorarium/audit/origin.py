@@ -142,7 +142,7 @@ class Origins:
             yield Claimed("through_contracts")
             return
         call = call_of(contract, sent.data, self._id_of)
-        expected = f"a call in the transaction's data that did this ({type(entry.event).__name__})"
+        expected = f"calldata that explains {type(entry.event).__name__}"
         if call is None:
             found = f"calldata that no function of {contract} takes"
             yield finding_at(entry, rule, session_id, expected, found)

@@ -269,8 +269,9 @@ def _show(console: Console, verdict: Verdict, path: Path) -> None:
     unproven = verdict.unproven
     counted = {what: getattr(unproven, name) for name, what in UNPROVEN.items()}
     if any(counted.values()):
-        whose = f", in {unproven.sessions:,} sessions" if unproven.sessions else ""
-        listed = "; ".join(f"{count:,} {what}" for what, count in counted.items() if count)
+        several = "" if unproven.sessions == 1 else "s"
+        whose = f", in {unproven.sessions:,} session{several}" if unproven.sessions else ""
+        listed = ", ".join(f"{what} ({count:,})" for what, count in counted.items() if count)
         console.print(f"[yellow]not proven[/]{whose}: {listed}", highlight=False)
     if verdict.looks:
         kinds = Counter(look.rule for look in verdict.looks)

@@ -203,7 +203,7 @@ def _show(console: Console, found: Examined) -> None:
         table.add_column(ratio=1, overflow="fold")
         last = ""
         for each in found.of(standing):
-            text = Text(visible(each.text))
+            text = Text(_shortened(visible(each.text), found))
             if each.by:
                 text.append(f" Claimed by {visible(each.by)}.", "italic")
             about = "" if each.about == last else each.about
@@ -216,6 +216,13 @@ def _show(console: Console, found: Examined) -> None:
         console.print("To be sure of the blocks, look them up at a node that you trust, and add:")
         for block in found.unnamed:  # whoever copies it gets all of it
             console.print(f"--header {hexed(block)}", highlight=False, soft_wrap=True)
+
+
+def _shortened(text: str, found: Examined) -> str:
+    """Without all digits of the hashes that stand below as a whole."""
+    for block in found.unnamed if found.ok else ():
+        text = text.replace(hexed(block), hexed(block)[:10] + "...")
+    return text
 
 
 def _headings(found: Examined) -> dict[Standing, str]:

@@ -213,6 +213,10 @@ def _show(console: Console, found: Explanation) -> None:
         console.print(_journal_table(found.stretches))
     console.print(_readings(found))
     console.print(_consents(found))
+    for proof in dict.fromkeys(each.proof for each in found.consents):
+        word, _, meaning = proof.value.partition(": ")
+        if meaning:
+            console.print(Text(f"{word}: {meaning}.", "dim"))
     console.print(
         "[dim]Times are those of the blocks: when it took effect, not when it was signed.[/]"
     )
@@ -320,8 +324,11 @@ def _readings(found: Explanation) -> Table:
 
 
 def _consents(found: Explanation) -> Table:
-    table = _table("Who agreed to what", "time", "who", "what", "how it shows")
+    table = _table("Who agreed to what", "time (UTC)", "who", "what", "how it shows")
+    for short in (0, 1):
+        table.columns[short].no_wrap = True
     for each in found.consents:
         who = f"{each.role} {checksummed(each.party)[:10]}..."
-        table.add_row(when(each.time), who, each.what, each.proof.value)
+        shows = each.proof.value.partition(": ")[0]
+        table.add_row(when(each.time).removesuffix(" UTC"), who, each.what, shows)
     return table

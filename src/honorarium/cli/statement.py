@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from honorarium.bill import with_places
+from honorarium.bill.text import checksummed
 from honorarium.chain import Contracts, LogRecord, calls, receipts, transactions
 from honorarium.cli.common import LOCAL_NODE, AsJson, ManifestFile, Rpc, account_of, document
 from honorarium.cli.common import visible as shown_text
@@ -98,6 +99,8 @@ def statement(
         typer.echo(as_json(made).rstrip())
         return
     console = Console()
+    period_text = f"{made.period.first} to {made.period.last}, {made.period.zone.key}"
+    console.print(f"{checksummed(account)}, {period_text}", highlight=False, soft_wrap=True)
     for each in made.tokens:
         console.print(_table(made, each))
     if not made.tokens:
@@ -126,9 +129,7 @@ def _paid(contracts: Contracts, records: list[LogRecord], account: Address) -> l
 
 def _table(made: Statement, token: Token) -> Table:
     sums, rates = made.sums(token), made.rates
-    table = Table(
-        title=f"{made.period.first} to {made.period.last}", title_justify="left", header_style="dim"
-    )
+    table = Table(header_style="dim")
     table.add_column("")
     table.add_column(shown_text(token.symbol), justify="right")
     if rates:
