@@ -203,11 +203,11 @@ class _Finder:
             if word is not None:
                 yield "VIR", word.start(), word.end(), "public"
 
-    def _VariableDeclaration(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _VariableDeclaration(self, node: Node, _: list[Node]) -> Iterator[Found]:
         if node.get("stateVariable") and not node["constant"] and node.get("value"):
             yield from self._zeroed(node["value"], node)
 
-    def _VariableDeclarationStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _VariableDeclarationStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:
         if len(node["declarations"]) == 1 and node.get("initialValue"):
             yield from self._zeroed(node["initialValue"], node["declarations"][0])
 
@@ -217,17 +217,17 @@ class _Finder:
 
     # ------------------------------------------------------------------ statements
 
-    def _ExpressionStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _ExpressionStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         in_for_header = (
             parents[-1]["nodeType"] == "ForStatement" and node is not parents[-1]["body"]
         )
         if not in_for_header:
             yield from self._left_out(node, parents)
 
-    def _EmitStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _EmitStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         yield from self._left_out(node, parents)
 
-    def _RevertStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _RevertStatement(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         yield from self._left_out(node, parents)
 
     def _left_out(self, node: Node, parents: list[Node]) -> Iterator[Found]:
@@ -249,7 +249,7 @@ class _Finder:
         start, end = self._span(node)
         yield "SDR", start, self.text.index(b";", end - 1) + 1, "{}"
 
-    def _Return(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _Return(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         value = node.get("expression")
         if value is None:
             yield from self._left_out(node, parents)
@@ -261,14 +261,14 @@ class _Finder:
             if part["nodeType"] != "Literal":
                 yield from self._replace("RVR", part, *_zeros(part))
 
-    def _UncheckedBlock(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _UncheckedBlock(self, node: Node, _: list[Node]) -> Iterator[Found]:
         start, _end = self._span(node)
         yield "UCR", start, start + len("unchecked"), ""
 
-    def _IfStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _IfStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:
         yield from self._forced(node["condition"])
 
-    def _Conditional(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _Conditional(self, node: Node, _: list[Node]) -> Iterator[Found]:
         yield from self._forced(node["condition"])
 
     def _forced(self, condition: Node) -> Iterator[Found]:
@@ -278,7 +278,7 @@ class _Finder:
 
     # ------------------------------------------------------------------ expressions
 
-    def _BinaryOperation(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _BinaryOperation(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         operator = node["operator"]
         left, right = self._operand(node["leftExpression"]), self._operand(node["rightExpression"])
 
@@ -303,7 +303,7 @@ class _Finder:
             yield from self._replace("BOR", node, *with_operators((BITS[operator],)))
             yield from self._replace("BOR", node, left, *([right] if operator in "&|^" else []))
 
-    def _UnaryOperation(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _UnaryOperation(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         if node["operator"] == "!" and parents[-1]["nodeType"] in ("IfStatement", "Conditional"):
             return  # forced both ways already
         if node["operator"] in UNARY:
@@ -312,14 +312,14 @@ class _Finder:
                 "UOR", node, f"{other}{operand}" if node["prefix"] else f"{operand}{other}"
             )
 
-    def _Assignment(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _Assignment(self, node: Node, _: list[Node]) -> Iterator[Found]:
         if node["operator"] in COMPOUND:
             left, right = self._of(node["leftHandSide"]), self._of(node["rightHandSide"])
             code = "BOR" if node["operator"] in ("&=", "|=") else "AOR"
             for operator in (COMPOUND[node["operator"]], "="):
                 yield from self._replace(code, node, f"{left} {operator} {right}")
 
-    def _FunctionCall(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _FunctionCall(self, node: Node, _: list[Node]) -> Iterator[Found]:
         if node["kind"] == "typeConversion":
             return
         arguments = node["arguments"]
@@ -337,14 +337,14 @@ class _Finder:
         replacement = f"{self._of(second)}{between}{self._of(first)}"
         yield "ASR", self._span(first)[0], self._span(second)[1], replacement
 
-    def _MemberAccess(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _MemberAccess(self, node: Node, _: list[Node]) -> Iterator[Found]:
         whole = self._of(node)
         if whole == "msg.sender":
             yield from self._replace("EVR", node, "tx.origin")
         elif whole.startswith("type(") and node["memberName"] == "max":
             yield from self._replace("CR", node, f"({whole} - 1)", whole[:-3] + "min")
 
-    def _Literal(self, node: Node, parents: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _Literal(self, node: Node, parents: list[Node]) -> Iterator[Found]:
         kind, whole = node["kind"], self._of(node)
         if kind == "bool":
             yield from self._replace("CR", node, "false" if whole == "true" else "true")
@@ -362,7 +362,7 @@ class _Finder:
 
     # ------------------------------------------------------------------ inline assembly
 
-    def _YulFunctionCall(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulFunctionCall(self, node: Node, _: list[Node]) -> Iterator[Found]:
         name, arguments = node["functionName"]["name"], node["arguments"]
         texts = [self._of(each) for each in arguments]
         if name in YUL_OTHERS:
@@ -378,24 +378,24 @@ class _Finder:
             for first, second in pairwise(arguments):
                 yield from self._swapped(first, second)
 
-    def _YulLiteral(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulLiteral(self, node: Node, _: list[Node]) -> Iterator[Found]:
         if node["kind"] == "number":
             yield from self._replace("CR", node, *_neighbours(self._of(node)))
         elif node["kind"] == "string" and self._of(node).startswith("hex"):
             yield from self._replace("CR", node, _flipped(node["hexValue"]))
 
-    def _YulExpressionStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulExpressionStatement(self, node: Node, _: list[Node]) -> Iterator[Found]:
         yield from self._replace("SDR", node, "{}")
 
-    def _YulAssignment(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulAssignment(self, node: Node, _: list[Node]) -> Iterator[Found]:
         yield from self._replace("SDR", node, "{}")
 
-    def _YulVariableDeclaration(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulVariableDeclaration(self, node: Node, _: list[Node]) -> Iterator[Found]:
         value = node.get("value")
         if value is not None and value["nodeType"] != "YulLiteral":
             yield from self._replace("AVR", value, "0")
 
-    def _YulIf(self, node: Node, _: list[Node]) -> Iterator[Found]:  # noqa: N802
+    def _YulIf(self, node: Node, _: list[Node]) -> Iterator[Found]:
         yield from self._replace("COR", node["condition"], "0", "1")
 
 

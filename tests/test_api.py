@@ -26,7 +26,7 @@ from api_stage import (
 from conftest import Place
 from honorarium.advisor import Advisor
 from honorarium.audit.evidence import Bundle, Standing, verify
-from honorarium.chain import Relayable, calls
+from honorarium.chain import Payment, Relayable, calls
 from honorarium.chain.deploy import shown
 from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol import Key, Quote, SignedVoucher, Voucher
@@ -48,10 +48,10 @@ def who(desk: Served, tmp_path: Path) -> Iterator[People]:
         yield found
 
 
-def opened(desk: Served, who: People, *, pay: str = "authorization") -> Quote:
+def opened(desk: Served, who: People, *, pay: Payment = "authorization") -> Quote:
     """A session that is open, by a quote signed in advance."""
     quote = who.in_advance()
-    signed_opening = who.client.sign_opening(quote, 10 * PRICE, pay=pay)  # type: ignore[arg-type]
+    signed_opening = who.client.sign_opening(quote, 10 * PRICE, pay=pay)
     answer = desk.ask(
         "POST",
         "/v1/sessions",
@@ -69,11 +69,11 @@ def path_of(who: People, quote: Quote, action: str = "") -> str:
 
 def act(
     desk: Served, who: People, quote: Quote, action: str, given: Relayable, **more: str
-) -> dict:  # type: ignore[type-arg]
+) -> dict[str, Any]:
     answer = desk.ask("POST", path_of(who, quote, action), {"relayable": relayable(given)}, **more)
     assert answer.status_code == 200, answer.text
-    found: dict[str, object] = answer.json()
-    assert found["receipt"]["transactionHash"] == found["transaction"]  # type: ignore[index]
+    found: dict[str, Any] = answer.json()
+    assert found["receipt"]["transactionHash"] == found["transaction"]
     return found
 
 

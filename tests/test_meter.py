@@ -69,7 +69,7 @@ def test_pauses_do_not_count_and_cannot_overlap() -> None:
 def test_time_that_is_no_whole_second_is_refused_and_changes_nothing() -> None:
     running = meter(Tariff.per_second(1), 10**6)
     with pytest.raises(JournalRefused, match="whole unix seconds"):
-        running.answer(BEGAN + 1.5)  # type: ignore[arg-type]
+        running.answer(BEGAN + 1.5)  # type: ignore[arg-type]  # what is tested
     running.answer(at(0))
     assert running.read(at(7)).units == 7
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -395,18 +396,19 @@ def test_leaving_never_counts_as_earlier_than_what_was_signed() -> None:
 
 
 @pytest.mark.parametrize("moment", [1.5, float("nan"), "1", True, -1, 2**40, 10**30])
-def test_what_is_no_moment_is_refused_by_its_value(moment: object) -> None:
+def test_what_is_no_moment_is_refused_by_its_value(moment: Any) -> None:
     meter, _ = live()
     for act in (meter.tick, meter.read, meter.units, meter.leave):
         with pytest.raises(MomentNotUsable, match="whole unix seconds"):
-            act(moment)  # type: ignore[arg-type]
+            act(moment)
     with pytest.raises((MomentNotUsable, JournalRefused)):
-        meter.pause(moment)  # type: ignore[arg-type]
+        meter.pause(moment)
     assert kinds(meter) == [(0, K.ANSWERED)]
 
 
 def test_a_clock_that_gives_no_whole_seconds_is_refused() -> None:
-    meter = Meter(terms(), DOMAIN, METER, BaseUnits(100), clock=lambda: 1.5)  # type: ignore[arg-type,return-value]
+    half: Any = 1.5
+    meter = Meter(terms(), DOMAIN, METER, BaseUnits(100), clock=lambda: half)
     with pytest.raises(MomentNotUsable, match=r"1\.5"):
         meter.tick()
 
@@ -420,10 +422,10 @@ def test_without_a_clock_a_moment_must_be_passed_in() -> None:
 
 
 @pytest.mark.parametrize("deposit", [9_999, -1, MAX_AMOUNT + 1, 2.0, "5", None, True])
-def test_a_deposit_never_falls_and_is_whole_base_units(deposit: object) -> None:
+def test_a_deposit_never_falls_and_is_whole_base_units(deposit: Any) -> None:
     meter, _ = live(deposit=10_000)
     with pytest.raises(DepositNotUsable) as refused:
-        meter.deposit = deposit  # type: ignore[assignment]
+        meter.deposit = deposit
     assert (refused.value.held, refused.value.given) == (10_000, deposit)
     assert (meter.deposit, meter.funded_units) == (10_000, 100)
 
@@ -434,16 +436,17 @@ def test_a_reading_has_room_for_32_bits_and_no_more() -> None:
     assert meter.read(at(0)).units == MAX_UNITS == 2**32 - 1
     with pytest.raises(NotMetered, match=str(MAX_UNITS)):
         meter.count()
+    strange: Any
     for strange in (1.0, True, None, "1"):
         with pytest.raises(NotMetered, match="no number"):
-            meter.count(strange)  # type: ignore[arg-type]
+            meter.count(strange)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, 2**32, True, "1"])
-def test_patience_and_increment_are_whole_numbers_from_1_on(value: object) -> None:
+def test_patience_and_increment_are_whole_numbers_from_1_on(value: Any) -> None:
     for name in ("patience", "increment"):
         with pytest.raises(SettingNotUsable) as refused:
-            live(**{name: value})  # type: ignore[arg-type]
+            live(**{name: value})
         assert (refused.value.name, refused.value.given) == (name, value)
 
 

@@ -125,9 +125,9 @@ def test_the_slug_is_the_name_in_words(error: str, slug: str) -> None:
 
 def test_a_missing_or_unknown_field_is_refused() -> None:
     with pytest.raises(TypeError, match="takes needed, given"):
-        DepositTooSmall(1)  # type: ignore[call-arg]
+        DepositTooSmall(1)  # type: ignore[call-arg]  # what is tested
     with pytest.raises(TypeError, match="takes needed, given"):
-        DepositTooSmall(1, wanted=2)  # type: ignore[call-arg]
+        DepositTooSmall(1, wanted=2)  # type: ignore[call-arg]  # what is tested
 
 
 def test_the_parties_are_numbered_as_in_the_contract() -> None:

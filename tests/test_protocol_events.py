@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from honorarium.artifacts import ContractName, artifact
 from honorarium.errors import StaleVoucher, UnknownContractError
+from honorarium.ids import ZERO_ADDRESS, ZERO_HASH, SessionId
 from honorarium.protocol.events import (
     ESCROW_EVENTS,
     TIP_JAR_EVENTS,
@@ -44,6 +45,8 @@ from honorarium.protocol.slot import (
 from honorarium.protocol.terms import Terms
 from honorarium.units import BaseUnits, UnixTime
 from protocol_values import addresses, amounts, hashes, session_ids, terms, times, uint
+
+NO_SESSION = SessionId(bytes(32))
 
 EVENTS = (*ESCROW_EVENTS, *TIP_JAR_EVENTS)
 
@@ -147,7 +150,7 @@ def test_python_has_every_event_of_the_contract_with_its_fields_and_no_other(
         assert name == event.__name__
         parts = [part.split() for part in listed.split(",") if part]
         from_signatures[name] = [(part[0], "indexed" in part, part[-1]) for part in parts]
-        assert [snake(part[-1]) for part in parts] == [field.name for field in fields(event)]  # type: ignore[arg-type]
+        assert [snake(part[-1]) for part in parts] == [field.name for field in fields(event)]
     assert from_signatures == from_abi
 
 
@@ -188,10 +191,10 @@ def test_a_log_of_another_length_or_number_of_topics_is_refused(
 @pytest.mark.parametrize(
     ("event", "position"),
     [
-        (Settled(bytes(32), 1, 2, bytes(32)), 0),  # type: ignore[arg-type]
-        (Settled(bytes(32), 1, 2, bytes(32)), 32),  # type: ignore[arg-type]
-        (ToppedUp(bytes(32), 2, True), 32),  # type: ignore[arg-type]
-        (Deposited(bytes(20), bytes(20), bytes(20), 2), 0),  # type: ignore[arg-type]
+        (Settled(NO_SESSION, 1, BaseUnits(2), ZERO_HASH), 0),
+        (Settled(NO_SESSION, 1, BaseUnits(2), ZERO_HASH), 32),
+        (ToppedUp(NO_SESSION, BaseUnits(2), True), 32),
+        (Deposited(ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, BaseUnits(2)), 0),
     ],
 )
 def test_a_bit_where_none_belongs_is_refused(event: Event, position: int) -> None:
@@ -204,7 +207,7 @@ def test_a_bit_where_none_belongs_is_refused(event: Event, position: int) -> Non
 
 
 def test_a_topic_that_is_no_address_is_refused() -> None:
-    topics, body = log_of(Revoked(bytes(32), bytes(20)))  # type: ignore[arg-type]
+    topics, body = log_of(Revoked(NO_SESSION, ZERO_ADDRESS))
     with pytest.raises(ValueError, match="no address"):
         decode_log([*topics[:2], b"\1" * 32], body)
 
@@ -212,16 +215,16 @@ def test_a_topic_that_is_no_address_is_refused() -> None:
 @pytest.mark.parametrize(
     "slot",
     [
-        Slot(1, 1, 1, 0, 0, OPEN_FLAG),  # type: ignore[arg-type]
-        Slot(1, 0, 1, 1, 0, OPEN_FLAG),  # type: ignore[arg-type]
-        Slot(1, 0, 1, 0, 1, OPEN_FLAG),  # type: ignore[arg-type]
-        Slot(1, 0, 1, 0, 0, 0),  # type: ignore[arg-type]
-        Slot(1, 0, 1, 0, 0, OPEN_FLAG | ANSWERED_FLAG),  # type: ignore[arg-type]
+        Slot(BaseUnits(1), BaseUnits(1), UnixTime(1), UnixTime(0), 0, OPEN_FLAG),
+        Slot(BaseUnits(1), BaseUnits(0), UnixTime(1), UnixTime(1), 0, OPEN_FLAG),
+        Slot(BaseUnits(1), BaseUnits(0), UnixTime(1), UnixTime(0), 1, OPEN_FLAG),
+        Slot(BaseUnits(1), BaseUnits(0), UnixTime(1), UnixTime(0), 0, 0),
+        Slot(BaseUnits(1), BaseUnits(0), UnixTime(1), UnixTime(0), 0, OPEN_FLAG | ANSWERED_FLAG),
     ],
 )
 @given(terms)
 def test_a_session_that_was_not_just_opened_is_no_opening(slot: Slot, agreed: Terms) -> None:
-    topics, body = log_of(SessionOpened(bytes(32), bytes(20), agreed, slot))  # type: ignore[arg-type]
+    topics, body = log_of(SessionOpened(NO_SESSION, ZERO_ADDRESS, agreed, slot))
     with pytest.raises(ValueError, match="just opened"):
         decode_log(topics, body)
 
@@ -238,7 +241,7 @@ def test_terms_with_a_bit_where_none_belongs_are_refused() -> None:
     ids=["offset", "length", "padding"],
 )
 def test_a_reason_that_is_not_where_it_belongs_is_refused(position: int, reason: str) -> None:
-    skipped = RowSkipped(1, bytes(32), UnknownContractError(b"abc"))  # type: ignore[arg-type]
+    skipped = RowSkipped(1, NO_SESSION, UnknownContractError(b"abc"))
     topics, body = log_of(skipped)
     dirty = bytearray(body)
     dirty[position] ^= 0x40
@@ -253,7 +256,7 @@ def test_a_log_of_somebody_else_is_none(topics: list[bytes], data: bytes) -> Non
 
 
 def test_a_hundred_thousand_logs_take_seconds() -> None:
-    topics, body = log_of(Settled(bytes(32), 1, 2, bytes(32)))  # type: ignore[arg-type]
+    topics, body = log_of(Settled(NO_SESSION, 1, BaseUnits(2), ZERO_HASH))
     started = time.perf_counter()
     for _ in range(100_000):
         decode_log(topics, body)

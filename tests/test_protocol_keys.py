@@ -49,15 +49,17 @@ def test_a_signature_read_and_recovered_at_once_says_the_same(
     long = signature.to_bytes()[:64] + bytes((last,))
 
     for form in (long, signature.packed(), signature.r + high + long[64:], long.ljust(66)[:length]):
-        assert _told(lambda f=form: recover_from(digest, f)) == _told(  # type: ignore[misc]
-            lambda f=form: recover(digest, Signature.from_bytes(f))  # type: ignore[misc]
-        )
+        assert _told(recover_from, digest, form) == _told(_read_and_recovered, digest, form)
     assert recover_from(digest, signature.to_bytes()) == recover(digest, signature)
 
 
-def _told(ask: Callable[[], bytes]) -> bytes | str:
+def _read_and_recovered(digest: bytes, form: bytes) -> bytes:
+    return recover(digest, Signature.from_bytes(form))
+
+
+def _told(ask: Callable[[bytes, bytes], bytes], digest: bytes, form: bytes) -> bytes | str:
     try:
-        return ask()
+        return ask(digest, form)
     except BadSignature as error:
         return str(error)
 

@@ -112,4 +112,4 @@ def test_the_smallest_deposit_pays_for_the_first_unit_that_costs_something(
 
 def test_a_unit_of_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(FieldNotUsable, match="second, minute, hour, interaction"):
-        Tariff.of(COIN, "1", per="day")  # type: ignore[arg-type]
+        Tariff.of(COIN, "1", per="day")  # type: ignore[arg-type]  # what is tested

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -93,7 +95,9 @@ def test_whatever_is_changed_is_refused_before_and_after_the_key_is_known(
         (lambda s: replace(s, y_parity=-1), "parity is -1"),
     ],
 )
-def test_what_the_contract_takes_for_no_signature_is_none_here(given, reason) -> None:  # type: ignore[no-untyped-def]
+def test_what_the_contract_takes_for_no_signature_is_none_here(
+    given: Callable[[Signature], Signature], reason: str
+) -> None:
     fast = verifier()
     fast.verify(3, HEAD, signed())
     with pytest.raises(BadSignature, match=reason):
@@ -105,9 +109,9 @@ def mirrored(signature: Signature) -> bytes:
 
 
 @pytest.mark.parametrize("units", [-1, 2**32, 1.0, True, None])
-def test_units_without_room_in_the_message_are_refused_by_name(units: object) -> None:
+def test_units_without_room_in_the_message_are_refused_by_name(units: Any) -> None:
     with pytest.raises(FieldNotUsable, match="units of Voucher"):
-        verifier().verify(units, HEAD, signed())  # type: ignore[arg-type]
+        verifier().verify(units, HEAD, signed())
 
 
 def test_a_journal_head_of_another_length_is_refused_by_name() -> None:

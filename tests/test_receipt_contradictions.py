@@ -52,7 +52,7 @@ def changed(at: int, **fields: Any) -> Change:
 
     def change(log: Log) -> None:
         record = log.records[at]
-        log.records[at] = replace(record, event=replace(record.event, **fields))  # type: ignore[type-var]
+        log.records[at] = replace(record, event=replace(record.event, **fields))
 
     return change
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -41,13 +42,13 @@ class Pair:
     client: Client
     advisor: Advisor
 
-    def open(self, **terms: object) -> OpenSession:
+    def open(self, **terms: Any) -> OpenSession:
         return self.client.open(self.quote(**terms))
 
-    def quote(self, **terms: object) -> Quote:
+    def quote(self, **terms: Any) -> Quote:
         tariff = Tariff.per_minute(PRICE, max_units=10)
         key = self.client.meter_key.address
-        return self.advisor.quote(self.client.address, key, tariff, **terms)  # type: ignore[arg-type]
+        return self.advisor.quote(self.client.address, key, tariff, **terms)
 
     def wait(self, seconds: int) -> UnixTime:
         later = UnixTime(self.contracts.now() + seconds)

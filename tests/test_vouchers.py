@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,9 +132,10 @@ def test_a_voucher_of_another_key_session_or_chain_is_refused() -> None:
     good = signed(1, ANSWERED)
     with pytest.raises(BadSignature):
         mine.take(replace(good, signature=replace(good.signature, s=b"\xff" * 32)), [ANSWERED])
+    units: Any
     for units in (-1, 2**32, 1.0, True):
         with pytest.raises(FieldNotUsable):
-            mine.take(replace(good, units=units), [ANSWERED])  # type: ignore[arg-type]
+            mine.take(replace(good, units=units), [ANSWERED])
     assert mine.best is None
 
 
@@ -151,7 +153,7 @@ def test_fewer_units_than_in_hand_are_superseded() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "units"), [(0, 1), (59, 1), (60, 2), (119, 2), (120, 3)])
-def test_ESC5_more_units_than_passed_time_and_one_are_refused_at_the_exact_second(  # noqa: N802
+def test_ESC5_more_units_than_passed_time_and_one_are_refused_at_the_exact_second(  # noqa: N802 - a rule's name
     seconds: int, units: int
 ) -> None:
     mine = book(Watch(seconds))

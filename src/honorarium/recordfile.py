@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from honorarium.errors import InputError
+from honorarium.onfailure import OnFailure
 
 Record = Mapping[str, Any]
 
@@ -71,13 +72,10 @@ class RecordFile:
         self.path = Path(path)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._broken = ""
-        try:
+        with OnFailure(self.release):
             self._lock()
             self.records, self._size, self._check = self._read()
             self._drop_torn_line()
-        except BaseException:
-            self.release()
-            raise
 
     def append(self, *records: Record) -> None:
         """Adds records at once; when it returns they are on the disk.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
+
+from honorarium.onfailure import OnFailure
 
 
 def put_whole(path: Path, data: bytes, mode: int = 0o644) -> Path:
@@ -12,14 +15,12 @@ def put_whole(path: Path, data: bytes, mode: int = 0o644) -> Path:
     missing. Raises OSError, and leaves nothing behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    draft = Path(name)
+    with OnFailure(partial(draft.unlink, missing_ok=True)):
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).chmod(mode)
-        return Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+        draft.chmod(mode)
+        return draft.replace(path)

@@ -269,7 +269,7 @@ class Advisor(Account):
         contracts: Contracts,
         signer: Signer,
         *,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.core = AsyncAdvisor(contracts.core, signer, fees=fees)
 

@@ -18,6 +18,7 @@ from honorarium.chain.wire import Silence, blocking
 from honorarium.errors import HonorariumError
 from honorarium.ids import Address
 from honorarium.money import Amount
+from honorarium.onfailure import AsyncOnFailure
 from honorarium.protocol import EntryKind, Quote, SignedVoucher, Signer, Terms, sign_terms
 from honorarium.protocol.documents import UNREADABLE, read_terms, write_quote
 from honorarium.protocol.moments import present
@@ -155,19 +156,16 @@ class AsyncAgent(AsyncAdvisor):
     async def _begin(self) -> Socket:
         token = await self.desk.api.token(self.signer)
         socket = await self.desk.api.listen("/v1/agent")
-        try:
-            await socket.send(json.dumps({"token": token}))
-            text = await socket.receive(READY)
-            if text is None:
-                raise Silence(f"it is not ready within {READY:g} seconds")
-            if problem := _object(text).get("problem"):
-                raise read_problem(problem)
-        except Silence as silence:
-            await socket.close()
-            raise DeskUnreachable(self.desk.api.url, silence.reason) from None
-        except BaseException:
-            await socket.close()
-            raise
+        async with AsyncOnFailure(socket.close):
+            try:
+                await socket.send(json.dumps({"token": token}))
+                text = await socket.receive(READY)
+                if text is None:
+                    raise Silence(f"it is not ready within {READY:g} seconds")
+                if problem := _object(text).get("problem"):
+                    raise read_problem(problem)
+            except Silence as silence:
+                raise DeskUnreachable(self.desk.api.url, silence.reason) from None
         return socket
 
     async def _sign_for(

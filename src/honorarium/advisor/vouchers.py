@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from honorarium.errors import InputError
 from honorarium.ids import Address
+from honorarium.onfailure import OnFailure
 from honorarium.protocol.book import Book, Record, voucher_record
 from honorarium.protocol.journal import Entry
 from honorarium.protocol.keys import Key
@@ -94,7 +95,7 @@ class VoucherBook(Book):
         none.
         """
         file = RecordFile(path)
-        try:
+        with OnFailure(file.release):
             with file.refusing(1):
                 found = _header(file.records[0] if file.records else {})
                 terms, domain = read_session(found)
@@ -110,9 +111,6 @@ class VoucherBook(Book):
                 patience=patience,
                 increment=increment,
             )
-        except BaseException:
-            file.release()
-            raise
         book._attach(file)
         return book
 
@@ -158,7 +156,7 @@ class VoucherBook(Book):
             self._file.append(voucher_record(voucher, journal[known:]))
 
     def _attach(self, file: RecordFile) -> None:
-        try:
+        with OnFailure(file.release):
             if file.records:
                 self._continue(file)
             else:
@@ -169,9 +167,6 @@ class VoucherBook(Book):
                     "increment": self.increment,
                 }
                 file.append({"file": _FILE, **session, **options}, {"deposit": self._deposit})
-        except BaseException:
-            file.release()
-            raise
         self._file = file
 
     def _continue(self, file: RecordFile) -> None:

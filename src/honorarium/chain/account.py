@@ -107,7 +107,7 @@ class AsyncAccount:
         contracts: AsyncContracts,
         signer: Signer,
         *,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.contracts, self.signer = contracts, signer
         self.address: Address = signer.address
@@ -414,7 +414,7 @@ class Account:
         contracts: Contracts,
         signer: Signer,
         *,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.core = AsyncAccount(contracts.core, signer, fees=fees)
 

@@ -28,6 +28,7 @@ from honorarium.chain.wire import blocking, drive
 from honorarium.errors import ContractError, InputError, NodeError, TokenWithoutCode
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.money import COIN, Amount, Token
+from honorarium.onfailure import AsyncOnFailure, OnFailure
 from honorarium.protocol.events import Event
 from honorarium.protocol.signer import Signer
 from honorarium.protocol.terms import Terms
@@ -89,11 +90,8 @@ class AsyncContracts:
         and what asking a node raises.
         """
         node = AsyncNode(url)
-        try:
+        async with AsyncOnFailure(node.close):
             return await cls.attach(node, await manifest_of(node, manifest), state)
-        except BaseException:
-            await node.close()
-            raise
 
     @classmethod
     async def attach(cls, node: AsyncNode, manifest: Manifest, state: Path | None = None) -> Self:
@@ -134,7 +132,7 @@ class AsyncContracts:
                 old.close()
             self._outboxes[account] = outbox
 
-    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:  # noqa: B008
+    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:
         """Sends transactions for the account of `signer`, by its durable outbox."""
         return AsyncSender(self.node, signer, outbox=self.outbox(signer.address), fees=fees)
 
@@ -266,11 +264,8 @@ class Contracts:
     ) -> Self:
         """As AsyncContracts.connect."""
         node = Node(url)
-        try:
+        with OnFailure(node.close):
             return cls.attach(node, drive(manifest_of(node.core, manifest)), state)
-        except BaseException:
-            node.close()
-            raise
 
     @classmethod
     def attach(cls, node: Node, manifest: Manifest, state: Path | None = None) -> Self:
@@ -282,16 +277,13 @@ class Contracts:
     def deploy(cls, chain: LocalChain) -> Self:
         """Puts the contracts on a local chain and gives each of its accounts test tokens."""
         node = Node(chain.url)
-        try:
+        with OnFailure(node.close):
             operator = chain.accounts["operator"]
             manifest = deploy(node, operator, test_token=True)
             people = [key.address for key in chain.accounts.values()]
             minted = calls.mint_batch(people, [PLAY_MONEY] * len(people))
             Sender(node, operator).transact(manifest.address("TestUSD"), minted)
             return cls.attach(node, manifest, chain.directory)
-        except BaseException:
-            node.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -331,7 +323,7 @@ class Contracts:
         """From now on the account sends by this outbox, which lies elsewhere."""
         self.core.use_outbox(account, outbox)
 
-    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:  # noqa: B008
+    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:
         """Sends transactions for the account of `signer`, by its durable outbox."""
         return Sender(self.node, signer, outbox=self.core.outbox(signer.address), fees=fees)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from eth_account import Account
 
 from honorarium.errors import InputError
+from honorarium.onfailure import OnFailure
 from honorarium.protocol.keys import Key
 
 KEY_VARIABLE: Final = "HONORARIUM_KEY"
@@ -63,14 +65,14 @@ def write_keystore(path: Path, key: Key, password: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(stored + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)  # half a key is none, and would be in the way
-            raise
+        # Half a key is none, and would be in the way.
+        with (
+            OnFailure(partial(path.unlink, missing_ok=True)),
+            os.fdopen(handle, "w", encoding="utf-8") as file,
+        ):
+            file.write(stored + "\n")
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError:
         raise KeystoreExists(path) from None
     except OSError as error:

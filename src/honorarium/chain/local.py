@@ -32,6 +32,7 @@ from eth_hash.auto import keccak
 
 from honorarium.chain.node import Node, to_hex
 from honorarium.errors import ChainError, NodeUnreachable
+from honorarium.onfailure import OnFailure
 from honorarium.protocol.keys import Key
 from honorarium.units import UnixTime
 
@@ -166,7 +167,7 @@ class LocalChain:
                 raise ChainNotStarted(engine, f"port {port} is taken; name another", "")
             command = _command(program, engine, home, record, accounts, chosen)
             chain = cls._run(command, home, record, accounts, chosen, lock, temporary)
-        except BaseException:
+        except BaseException:  # an interruption too, and then it goes on
             lock.close()
             if temporary:
                 shutil.rmtree(home, ignore_errors=True)
@@ -207,13 +208,10 @@ class LocalChain:
             lock=lock,
             temporary=temporary,
         )
-        try:
+        with OnFailure(chain.stop):
             _write(home, running)
             _await(record.engine, url, keeper, home)
             _go_on(running, url, accounts.values())
-        except BaseException:
-            chain.stop()
-            raise
         return chain
 
     def stop(self) -> None:

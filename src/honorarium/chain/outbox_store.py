@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from honorarium.errors import OutboxUnusable
+from honorarium.onfailure import OnFailure
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS sent (
@@ -83,11 +84,8 @@ class FileStore:
                 path or ":memory:", timeout=WAIT, isolation_level=None, check_same_thread=False
             )
         self._closing = weakref.finalize(self, self._db.close)
-        try:
+        with OnFailure(self._closing):
             self._set_up()
-        except BaseException:
-            self._closing()
-            raise
 
     def _set_up(self) -> None:
         with self._translated():
@@ -134,13 +132,13 @@ class FileStore:
     def writing(self) -> Iterator[None]:
         with self._lock:
             self.run("BEGIN IMMEDIATE", {})
-            try:
+            with OnFailure(self._undo):
                 yield
                 self.run("COMMIT", {})
-            except BaseException:
-                if self._db.in_transaction:  # SQLite may have undone it by itself
-                    self.run("ROLLBACK", {})
-                raise
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:  # SQLite may have undone it by itself
+            self.run("ROLLBACK", {})
 
     def close(self) -> None:
         with self._lock:

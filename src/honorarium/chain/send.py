@@ -58,7 +58,7 @@ class AsyncSender:
         signer: Signer,
         *,
         outbox: Outbox | None = None,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.node, self.signer, self.fees = node, signer, fees
         self.outbox = Outbox() if outbox is None else outbox
@@ -434,7 +434,7 @@ class Sender:
         signer: Signer,
         *,
         outbox: Outbox | None = None,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.node = node
         self.core = AsyncSender(node.core, signer, outbox=outbox, fees=fees)

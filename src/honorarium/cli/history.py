@@ -226,7 +226,7 @@ def _what(contracts: Contracts, event: Event, token: Any) -> str:
 
 
 def _fields(event: Event) -> dict[str, Any]:
-    found = {each.name.rstrip("_"): getattr(event, each.name) for each in fields(event)}  # type: ignore[arg-type]
+    found = {each.name.rstrip("_"): getattr(event, each.name) for each in fields(event)}
     if isinstance(event, SessionOpened):
         return {
             "session_id": event.session_id,

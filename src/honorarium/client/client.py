@@ -82,7 +82,7 @@ class AsyncClient(AsyncAccount):
         meters: Path | None = None,
         patience: int | None = PATIENCE,
         increment: int = 1,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         super().__init__(contracts, signer, fees=fees)
         self.meter_key = meter_key or Key.generate()
@@ -458,7 +458,7 @@ class Client(Account):
         meters: Path | None = None,
         patience: int | None = PATIENCE,
         increment: int = 1,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
     ) -> None:
         self.core = AsyncClient(
             contracts.core,

@@ -30,6 +30,7 @@ from honorarium.client.notices import (
 from honorarium.client.tally import Reading, Tally, header
 from honorarium.errors import InputError
 from honorarium.ids import ZERO_HASH, Address, Hash
+from honorarium.onfailure import OnFailure
 from honorarium.protocol.journal import Entry, EntryKind, Journal, billable_seconds
 from honorarium.protocol.keys import Key
 from honorarium.protocol.limits import PATIENCE, usable_deposit, usable_setting
@@ -122,7 +123,7 @@ class Meter:
         Raises WrongMeterKey, RecordFileBusy, and RecordRefused if the file was changed or is none.
         """
         file = RecordFile(path)
-        try:
+        with OnFailure(file.release):
             with file.refusing(1):
                 found = header(file.records[0] if file.records else {})
                 terms, domain = read_session(found)
@@ -139,9 +140,6 @@ class Meter:
                 increment=increment,
                 acknowledged_by=acknowledged_by,
             )
-        except BaseException:
-            file.release()
-            raise
         meter._attach(file)
         return meter
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from honorarium.client.notices import AdvisorSilent, Notice, Stopped
 from honorarium.ids import ZERO_HASH, Hash
+from honorarium.onfailure import OnFailure
 from honorarium.protocol.journal import Entry, EntryKind, Journal
 from honorarium.protocol.limits import funded_units, usable_deposit
 from honorarium.protocol.records import (
@@ -108,7 +109,7 @@ class Tally:
 
         Raises OtherSession, RecordRefused, RecordNotKept; the file is released then.
         """
-        try:
+        with OnFailure(file.release):
             if file.records:
                 self._continue(file)
             else:
@@ -116,9 +117,6 @@ class Tally:
                 history = [{"entry": entry_record(entry)} for entry in self.journal.entries]
                 header = {"file": FILE, **session, **options}
                 file.append(header, {"deposit": self.deposit}, *history)
-        except BaseException:
-            file.release()
-            raise
         self.file = file
 
     def _continue(self, file: RecordFile) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -195,7 +196,7 @@ class Agents:
                 continue
             line = min(lines, key=lambda each: each.asked.qsize())
             taken = await self._aside.write(
-                lambda c, line=line: asks.take(c, line.name, line.advisor, now)  # type: ignore[misc]
+                partial(asks.take, name=line.name, advisor=line.advisor, now=now)
             )
             for ask_id, terms in taken:
                 line.asked.put_nowait(Ask(ask_id, terms))

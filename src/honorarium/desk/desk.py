@@ -25,6 +25,7 @@ from honorarium.ids import Address
 from honorarium.ledger import Ledger
 from honorarium.ledger.locks import Locks
 from honorarium.ledger.schema import facts
+from honorarium.onfailure import AsyncOnFailure, OnFailure
 from honorarium.protocol.keys import Key
 from honorarium.protocol.typed_data import Domain
 
@@ -93,17 +94,14 @@ class Desk:
         Raises what `AsyncContracts.connect` raises, LedgerUnusable, LedgerTooNew, OtherLedger.
         """
         ledger = Ledger(settings.ledger)
-        contracts = await AsyncContracts.connect(
-            settings.rpc, manifest=settings.manifest, state=state
-        )
-        try:
-            ledger.set_up()
-            desk = cls(settings, ledger, contracts, key)
-            await desk._must_be_ours()
-        except BaseException:
-            await contracts.close()
-            ledger.close()
-            raise
+        with OnFailure(ledger.close):
+            contracts = await AsyncContracts.connect(
+                settings.rpc, manifest=settings.manifest, state=state
+            )
+            async with AsyncOnFailure(contracts.close):
+                ledger.set_up()
+                desk = cls(settings, ledger, contracts, key)
+                await desk._must_be_ours()
         return desk
 
     @property

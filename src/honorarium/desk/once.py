@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -89,7 +90,7 @@ class Once:
         try:
             commit = await prepare()
             return await self._aside.write(lambda c: _both(c, commit, keyed, holder)), False
-        except BaseException:
+        except BaseException:  # a request that is cancelled too
             giving_up = self._aside.write(lambda c: answers.give_up(c, keyed.scope, holder))
             with suppress(HonorariumError):
                 await asyncio.shield(giving_up)
@@ -103,15 +104,15 @@ class Once:
             now = int(time.time())
             try:
                 return await self._aside.write(
-                    lambda c, now=now: answers.claim(  # type: ignore[misc]
-                        c,
-                        keyed.scope,
-                        keyed.digest,
-                        keyed.key,
-                        holder,
-                        now,
-                        now + HELD,
-                        now + self._kept_seconds,
+                    partial(
+                        answers.claim,
+                        scope=keyed.scope,
+                        digest=keyed.digest,
+                        key=keyed.key,
+                        holder=holder,
+                        now=now,
+                        held_until=now + HELD,
+                        expires_at=now + self._kept_seconds,
                     )
                 )
             except IdempotencyKeyBusy:
@@ -126,7 +127,7 @@ class Once:
             with suppress(HonorariumError):
                 until = int(time.time()) + HELD
                 await self._aside.write(
-                    lambda c, until=until: answers.hold_on(c, scope, holder, until)  # type: ignore[misc]
+                    partial(answers.hold_on, scope=scope, holder=holder, held_until=until)
                 )
 
 

@@ -68,7 +68,7 @@ class Settler:
         *,
         policy: Policy,
         confirmations: int = 1,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
         every: float = 1.0,
         scan: float = 5.0,
         changed: Callable[[bytes], object] = lambda _: None,

@@ -111,7 +111,7 @@ class Settlements:
         relayer: Signer,
         *,
         confirmations: int = 1,
-        fees: Fees = Fees(),  # noqa: B008 - it is frozen
+        fees: Fees = Fees(),
         poll: float = 0.5,
     ) -> None:
         self._ledger, self._url, self._manifest = ledger, url, manifest

@@ -7,7 +7,6 @@ chain, so the classes' signatures are compiled once into readers of single words
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final
@@ -22,10 +21,10 @@ from honorarium.protocol.terms import PACKED_WORDS, Terms, unpacked
 from honorarium.units import BaseUnits, UnixTime
 
 
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of SessionEscrow or TipJar."""
 
-    __slots__ = ()
     SIGNATURE: ClassVar[str]  # as in Solidity
     TOPIC: ClassVar[Hash]  # its hash: the first topic of every such log
 
@@ -250,7 +249,7 @@ def decode_log(topics: Sequence[bytes], data: bytes) -> Event | None:
 
 def _compile(kind: type[Event]) -> _Decoder:
     """A reader of this event's logs. Sets its topic."""
-    name, listed = re.fullmatch(r"(\w+)\((.*)\)", kind.SIGNATURE).groups()  # type: ignore[union-attr]
+    name, _, listed = kind.SIGNATURE.removesuffix(")").partition("(")
     parameters = [parameter.split() for parameter in listed.split(",") if parameter]
     types = [_ON_THE_WIRE.get(p[0], p[0]) for p in parameters]
     kind.TOPIC = Hash(keccak(f"{name}({','.join(types)})".encode()))
@@ -259,7 +258,7 @@ def _compile(kind: type[Event]) -> _Decoder:
     plain = [p[0] for p in parameters if "indexed" not in p]
     if [bool("indexed" in p) for p in parameters] != [True] * len(indexed) + [False] * len(plain):
         raise TypeError(f"{name}: indexed fields come first")
-    if len(parameters) != len(fields(kind)):  # type: ignore[arg-type]
+    if len(parameters) != len(fields(kind)):
         raise TypeError(f"{name}: the class has other fields than its signature")
 
     read_data = _data_reader(name, plain)

@@ -46,6 +46,7 @@ from honorarium.errors import (
     WrongSignature,
 )
 from honorarium.ids import Address, Hash, SessionId
+from honorarium.onfailure import AsyncOnFailure, OnFailure
 from honorarium.protocol import Entry, Quote, SignedAcknowledgement, SignedVoucher, Signer, Terms
 from honorarium.protocol.book import Superseded
 from honorarium.protocol.documents import read_quote, write_quote
@@ -125,19 +126,16 @@ class AsyncDesk(AsyncContracts):
         Raises NotADesk, DeskUnreachable, and what `AsyncContracts.connect` raises.
         """
         node = AsyncNode(chain_at(url), wire=asyncio_through)
-        try:
+        async with AsyncOnFailure(node.close):
             known = await deployment(node, AsyncioWeb, manifest)
             return await cls.attach(node, known, state)
-        except BaseException:
-            await node.close()
-            raise
 
     async def close(self) -> None:
         """Closes the connections."""
         await self.api.close()
         await super().close()
 
-    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:  # noqa: B008
+    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> AsyncSender:
         """Nobody sends here. Raises NotSentHere."""
         raise NotSentHere(signer.address)
 
@@ -432,13 +430,10 @@ class Desk(Contracts):
     ) -> Self:
         """As AsyncDesk.connect."""
         node = Node(chain_at(url), wire=blocking_through)
-        try:
+        with OnFailure(node.close):
             return cls.attach(node, drive(deployment(node.core, BlockingWeb, manifest)), state)
-        except BaseException:
-            node.close()
-            raise
 
-    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:  # noqa: B008
+    def sender(self, signer: Signer, *, fees: Fees = Fees()) -> Sender:
         """Nobody sends here. Raises NotSentHere."""
         raise NotSentHere(signer.address)
 

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from honorarium.errors import InputError
+from honorarium.onfailure import OnFailure
 from honorarium.replay.calls import DAY, Call, Kind, PhantomRow, RefusedRow, Row, read_calls
 from honorarium.replay.tariffs import ServiceTariff, Tariffs
 from honorarium.units import BaseUnits, Seconds, UnixTime
@@ -292,7 +293,7 @@ def plan_calls(
     rows = (row for row in read_calls(path) if date is None or row.date in (None, date))
     # Autocommit and no journal: the file is temporary, and nobody reads it after a crash.
     store = sqlite3.connect("", isolation_level=None)
-    try:
+    with OnFailure(store.close):
         store.execute("PRAGMA journal_mode = OFF")
         store.executescript(_SCHEMA)
         store.execute("BEGIN")
@@ -300,9 +301,6 @@ def plan_calls(
         for row in islice(rows, limit):
             builder.add(row)
         store.execute("COMMIT")
-    except BaseException:
-        store.close()
-        raise
     return Plan(store, tariffs, close_grace, builder.totals(), builder.fingerprint())
 
 

@@ -151,10 +151,10 @@ class ReadingModel(BaseModel):
     fundedUnits: int  # noqa: N815 - as in JSON
     fee: str
     deposit: str
-    depositLeft: str  # noqa: N815
+    depositLeft: str  # noqa: N815 - as in JSON
     delivered: int = Field(description="units by the advisor's own count")
     exposure: int = Field(description="delivered units without a voucher")
-    atStake: str = Field(description="what they cost")  # noqa: N815
+    atStake: str = Field(description="what they cost")  # noqa: N815 - as in JSON
     stop: str | None = Field(description="why not to advise on")
     warning: int | None = Field(description="80 or 100: percent of the funded units are used up")
     journal: str
