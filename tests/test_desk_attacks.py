@@ -22,7 +22,8 @@ from api_stage import COIN, PRICE, People, Served, funded, people, relayable, se
 from conftest import Place
 from honorarium.chain import Relayable
 from honorarium.chain.deploy import shown
-from honorarium.desk import Reading, TooMuchJournal, intake, keep
+from honorarium.desk import Reading, TooMuchJournal, keep
+from honorarium.desk.intake import Room
 from honorarium.errors import HonorariumError, SessionNotOpen
 from honorarium.ids import SessionId
 from honorarium.ledger import Ledger, answers, sessions
@@ -85,14 +86,11 @@ def test_a_session_that_cannot_be_read_holds_up_nobody(ledger: Ledger) -> None:
     assert isinstance(taken, SignedAcknowledgement)
 
 
-def test_what_is_said_again_and_again_fills_no_disk(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "WEIGHT", 60)
-    monkeypatch.setattr(intake, "NOTES", 20)
+def test_what_is_said_again_and_again_fills_no_disk(ledger: Ledger) -> None:
+    little = Room(notes=20, weight=60)
     session_id, noted = opened(ledger, 1), opened(ledger, 2)
     two = [Entry(UnixTime(BEGAN), kind) for kind in (K.ROBOT, K.QUEUED)]
-    with replica(ledger) as desk:
+    with replica(ledger, little) as desk:
         heard = together(
             *(partial(desk.hear, session_id, [two[turn % 2]] * 10, 0) for turn in range(20))
         )
@@ -102,12 +100,13 @@ def test_what_is_said_again_and_again_fills_no_disk(
         notes = together(
             *(partial(desk.note, noted, kind, BEGAN + at) for at, kind in enumerate(kinds))
         )
-        assert sum(isinstance(each, TooMuchJournal) for each in notes) == 21
-        counts = together(*[partial(desk.count, noted, 1)] * 100)
-        assert (
-            sum(isinstance(each, TooMuchJournal) for each in counts) == 61
-        )  # as the deposit counts too
-    with replica(ledger) as desk, pytest.raises(TooMuchJournal):  # as is known after a start, too
+        # Of the 21 that find no room, 10 say what the last one that was kept says.
+        assert sum(isinstance(each, TooMuchJournal) for each in notes) == 11
+        counts = together(*(partial(desk.count, noted, units) for units in range(1, 101)))
+        # As the deposit counts too.
+        assert sum(isinstance(each, TooMuchJournal) for each in counts) == 61
+    # As is known after a start, too.
+    with replica(ledger, little) as desk, pytest.raises(TooMuchJournal):
         one(lambda: desk.hear(session_id, [two[0]], 1))
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from honorarium.desk import Intake, Readings, TooMuchJournal
 from honorarium.desk.clock import ChainClock
 from honorarium.desk.elsewhere import Elsewhere
+from honorarium.desk.intake import Room
 from honorarium.errors import (
     AlreadyClosing,
     JournalRefused,
@@ -56,8 +57,8 @@ def ledger(database: str) -> Iterator[Ledger]:
 
 
 @contextmanager
-def replica(ledger: Ledger) -> Iterator[Intake]:
-    intake = Intake(ledger, DESK, Standing(BEGAN + 3600), Readings())
+def replica(ledger: Ledger, room: Room = Room()) -> Iterator[Intake]:
+    intake = Intake(ledger, DESK, Standing(BEGAN + 3600), Readings(), room)
     intake.start()
     try:
         yield intake

@@ -41,15 +41,17 @@ BOOKS: Final = 20_000
 RACES: Final = 20
 """So often a request is judged again because another replica was faster."""
 
-ENTRIES: Final = 2_000
-"""So many entries a journal may have before the desk takes no more of it: all of them are judged
-again with each that is added."""
 
-NOTES: Final = 2_000
-"""So many notes an advisor may make of one session."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a desk keeps of one session: so many `entries` of its journal, which are all judged
+    again with each that is added; `notes` of its advisor; and records of this `weight` in the
+    ledger, before it takes vouchers alone.
+    """
 
-WEIGHT: Final = 50_000
-"""So much the ledger keeps of one session's records, before it takes vouchers alone."""
+    entries: int = 2_000
+    notes: int = 2_000
+    weight: int = 50_000
 
 
 class TooMuchJournal(InputError):
@@ -109,11 +111,20 @@ class _Request:
 class Intake:
     """The way into the books. Start it, then ask from any event loop.
 
-    `key` countersigns what is durable; `readings` are told of every change.
+    `key` countersigns what is durable; `readings` are told of every change; each
+    session has `room`.
     """
 
-    def __init__(self, ledger: Ledger, key: Key, clock: ChainClock, readings: Readings) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        key: Key,
+        clock: ChainClock,
+        readings: Readings,
+        room: Room = Room(),
+    ) -> None:
         self._ledger, self._key, self._clock, self._readings = ledger, key, clock, readings
+        self._room = room
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._books: OrderedDict[bytes, DeskBook] = OrderedDict()
         self._thread: threading.Thread | None = None
@@ -149,7 +160,7 @@ class Intake:
         """
 
         def act(book: DeskBook) -> DeskBook:
-            _must_fit(book, entries)
+            self._must_fit(book, entries)
             _must_have_opened(book)
             book.accept(voucher, entries, after)
             return book
@@ -163,8 +174,8 @@ class Intake:
         """Takes entries that no voucher carries yet. Raises as `take`, and JournalRefused."""
 
         def act(book: DeskBook) -> Reading:
-            _must_fit(book, entries)
-            _must_have_room(book)
+            self._must_fit(book, entries)
+            self._must_have_room(book)
             _must_run(book)
             book.hear(entries, after)
             return self._reading(book)
@@ -182,9 +193,9 @@ class Intake:
             _must_run(book)
             if book.noted and book.noted[-1].kind is kind:
                 return self._reading(book)
-            _must_have_room(book)
-            if len(book.noted) >= NOTES:
-                raise TooMuchJournal(NOTES, len(book.noted) + 1)
+            self._must_have_room(book)
+            if len(book.noted) >= self._room.notes:
+                raise TooMuchJournal(self._room.notes, len(book.noted) + 1)
             {
                 EntryKind.ANSWERED: book.answer,
                 EntryKind.PAUSED: book.pause,
@@ -206,7 +217,7 @@ class Intake:
         def act(book: DeskBook) -> Reading:
             _must_run(book)
             if (more := interactions - book.interactions) > 0:
-                _must_have_room(book)
+                self._must_have_room(book)
                 book.count(more, at)
             return self._reading(book)
 
@@ -342,6 +353,15 @@ class Intake:
         self.taken += 1
         return SignedAcknowledgement(best.units, best.journal, self._key.sign(digest))
 
+    def _must_fit(self, book: DeskBook, entries: Sequence[Entry]) -> None:
+        if entries and (total := len(book.told) + len(entries)) > self._room.entries:
+            raise TooMuchJournal(self._room.entries, total)
+
+    def _must_have_room(self, book: DeskBook) -> None:
+        """What is no voucher can be said again and again, and is kept each time."""
+        if book.weight >= self._room.weight:
+            raise TooMuchJournal(self._room.weight, book.weight + 1)
+
     def _fail(self, batch: list[_Request], error: Exception) -> None:
         """Nothing is known to be durable, so the books are read anew."""
         for request in batch:
@@ -358,17 +378,6 @@ def _must_run(book: DeskBook) -> None:
     _must_have_opened(book)
     if book.closed:
         raise SessionNotOpen(book.session_id)
-
-
-def _must_fit(book: DeskBook, entries: Sequence[Entry]) -> None:
-    if entries and (total := len(book.told) + len(entries)) > ENTRIES:
-        raise TooMuchJournal(ENTRIES, total)
-
-
-def _must_have_room(book: DeskBook) -> None:
-    """What is no voucher can be said again and again, and is kept each time."""
-    if book.weight >= WEIGHT:
-        raise TooMuchJournal(WEIGHT, book.weight + 1)
 
 
 def _deliver(batch: list[_Request]) -> None:
