@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from databases import Databases
-from honorarium.chain import LocalChain, Manifest, Node, deploy
+from honorarium.chain import Contracts, LocalChain, Manifest, Node, deploy
 from honorarium.protocol.keys import Key
+from serving import Serving, serving
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +58,33 @@ def place(request: pytest.FixtureRequest) -> Place:
     """Each test runs on both chains."""
     found: Place = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def logs_as_they_were() -> Iterator[None]:
+    """A test that sets up a desk's log takes nothing from the tests' own."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[LocalChain]:
+    """A chain of the module's own, with the contracts."""
+    with LocalChain.start() as chain:
+        Contracts.deploy(chain).close()
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def desk(chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The desk of that chain's operator. Modules that need another kind have their own."""
+    folder = tmp_path_factory.mktemp("desk")
+    with serving(chain.url, chain.accounts["operator"], folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import socket
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from websockets.exceptions import InvalidStatus
 
 from api_stage import (
@@ -43,6 +41,8 @@ from honorarium.ids import Address, Hash
 from honorarium.ledger import spending
 from honorarium.protocol import Key
 
+pytestmark = pytest.mark.usefixtures("logs_as_they_were")
+
 Start = Callable[..., Served]
 
 
@@ -51,16 +51,6 @@ def relayer(anvil: Place) -> Key:
     key = Key.generate()
     funded(anvil, key, coin=50 * COIN)
     return key
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

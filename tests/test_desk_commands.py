@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from honorarium.api import logs
 from honorarium.api.server import NotListening, run
 from honorarium.cli.serve import (
     LedgerNotFound,
@@ -64,10 +63,8 @@ def test_variables_that_name_no_setting_are_refused_together_with_the_rest(
     assert "coin_prices" in second
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "set_up", lambda level: None)  # the tests' own log stays
+@pytest.mark.usefixtures("logs_as_they_were")
+def test_a_port_that_is_taken_is_said_before_anything_is_begun(tmp_path: Path) -> None:
     ledger = tmp_path / "desk.sqlite3"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -8,15 +8,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from honorarium.chain import Contracts, LocalChain
+from honorarium.chain import LocalChain
 from honorarium.chain.deploy import shown
 from honorarium.protocol import Key
-from serving import Serving, serving
+from serving import Serving
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,20 +45,6 @@ def test_the_session_in_the_readme_runs_and_prints_what_it_says() -> None:
 
 
 # ---------------------------------------------------------------------- through a desk
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[LocalChain]:
-    with LocalChain.start() as chain:
-        Contracts.deploy(chain).close()
-        yield chain
-
-
-@pytest.fixture(scope="module")
-def desk(chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("desk")
-    with serving(chain.url, chain.accounts["operator"], folder) as running:
-        yield running
 
 
 def secret(key: Key) -> str:

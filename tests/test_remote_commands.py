@@ -13,32 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from honorarium.chain import Contracts, LocalChain, calls
 from honorarium.chain.deploy import shown
 from honorarium.protocol import Key
-from serving import Serving, serving
+from serving import Serving
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS, TARIFFS = ROOT / "examples" / "calls.csv", ROOT / "examples" / "tariffs.toml"
 COMMAND = [sys.executable, "-m", "honorarium.cli"]
 MONEY = 10**9
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[LocalChain]:
-    with LocalChain.start() as chain:
-        Contracts.deploy(chain).close()
-        yield chain
-
-
-@pytest.fixture(scope="module")
-def desk(chain: LocalChain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("desk")
-    with serving(chain.url, chain.accounts["operator"], folder) as running:
-        yield running
 
 
 class Person:
