@@ -19,12 +19,12 @@ from honorarium.audit import Archive, Journals, Verdict, audit_archive
 from honorarium.audit.journals import JournalUnreadable
 from honorarium.audit.looks import (
     OPEN_TOO_LONG,
+    Ratings,
     Ties,
     near_cap,
     never_closed,
     one_payer,
     overlaps,
-    ratings_by_advisor,
     related_rating,
     span_on_chain,
 )
@@ -237,20 +237,28 @@ def test_a_rating_of_somebody_who_is_tied_to_the_advisor_is_told() -> None:
     assert "advises too" in next(related(row(1, score=5, client=OTHER)))
 
 
+def rated(rows: list[SessionRow]) -> Ratings:
+    ratings = Ratings()
+    for each in rows:
+        if each.score:
+            ratings.take(each)
+    return ratings
+
+
 def test_ratings_are_weighed_by_net_fees_and_by_payers() -> None:
     rows = [
         *(row(n, score=5, payer=PAYER, earned=10, platform_fee=0) for n in range(4)),
         row(4, score=1, earned=1000, platform_fee=40),
         row(5),
     ]
-    ratings = ratings_by_advisor(rows)
-    assert ratings[ADVISOR].as_json() == {
+    ratings = rated(rows)
+    assert ratings.as_json() == {
         "count": 5,
         "average": "4.20",
         "average_by_net_fee": "1.16",  # (4 * 5 * 10 + 960) / 1000
         "payers": 2,
         "average_by_payer": "3.00",
     }
-    [look] = one_payer(ADVISOR, ratings[ADVISOR])
+    [look] = one_payer(ADVISOR, ratings)
     assert look.found == f"4 from 0x{PAYER.hex()}"
-    assert list(one_payer(ADVISOR, ratings_by_advisor(rows[:4])[ADVISOR])) == []
+    assert list(one_payer(ADVISOR, rated(rows[:4]))) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -37,7 +37,6 @@ from honorarium.audit.looks import (
     never_closed,
     one_payer,
     overlaps,
-    ratings_by_advisor,
     related_rating,
     span_on_chain,
 )
@@ -128,7 +127,7 @@ def audit(
     findings.extend(resolve(part.doubts, facts, part.unproven, part.resting))
 
     rows = list(session_rows(book))
-    ratings = ratings_by_advisor(rows)
+    ratings: defaultdict[Address, Ratings] = defaultdict(Ratings)
     spans = spans_by(known, time)
     advisors = {row.advisor for row in rows}
     findings.extend(part.looks())
@@ -143,7 +142,7 @@ def audit(
         state,
         part.unproven,
         findings,
-        ratings,
+        {advisor: each.as_json() for advisor, each in ratings.items()},
         trusted,
         tuple(sorted({*facts.at, facts.place.last})),
         {
@@ -200,13 +199,15 @@ def spans_by(journals: Journals, now: UnixTime) -> Spans:
 
 def looks_of(
     rows: Iterable[SessionRow],
-    ratings: Mapping[Address, Ratings],
+    ratings: defaultdict[Address, Ratings],
     ties: Ties,
     advisors: set[Address],
     now: UnixTime,
 ) -> Iterator[Finding]:
-    """What deserves a look in sessions and in advisors' ratings."""
+    """What deserves a look in sessions and in advisors' ratings, which `ratings` takes in."""
     for row in rows:
+        if row.score:
+            ratings[row.advisor].take(row)
         yield from near_cap(row)
         yield from never_closed(row, now)
         yield from related_rating(row, ties, advisors)
@@ -222,7 +223,7 @@ def conclude(
     state: State,
     unproven: Unproven,
     found: Iterable[Finding],
-    ratings: Mapping[Address, Ratings],
+    ratings: Mapping[Address, Mapping[str, int | str]],
     trusted: Container[Address] | None,
     at: tuple[BlockNumber, ...],
     tables: Mapping[str, Table],
@@ -252,7 +253,7 @@ def conclude(
         unproven=unproven,
         findings=findings,
         looks=looks,
-        ratings={advisor: each.as_json() for advisor, each in sorted(ratings.items())},
+        ratings=dict(sorted(ratings.items())),
         at=at,
         tables=tables,
     )

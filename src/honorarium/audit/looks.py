@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from honorarium.audit.book import (
     SessionRecord,
@@ -28,7 +28,7 @@ from honorarium.audit.records import (
 )
 from honorarium.audit.rows import SessionRow
 from honorarium.errors.refusals import moment
-from honorarium.ids import Address, SessionId
+from honorarium.ids import Address, Hash, SessionId
 from honorarium.units import BlockNumber, UnixTime
 
 NEAR_CAP_PERCENT: Final = 95
@@ -42,7 +42,7 @@ Span = tuple[int, int]
 Spans = Callable[[SessionRow], Sequence[Span]]
 
 
-def _look(rule: str, row: SessionRow, expected: str, found: str, about: str = "") -> Finding:
+def _look(rule: str, row: SessionRow, expected: str, found: str) -> Finding:
     return Finding(
         rule,
         row.session_id,
@@ -51,8 +51,7 @@ def _look(rule: str, row: SessionRow, expected: str, found: str, about: str = ""
         BlockNumber(row.opened_block),
         row.opened_log,
         row.opened_tx,
-        about,
-        Severity.LOOK,
+        severity=Severity.LOOK,
     )
 
 
@@ -64,36 +63,62 @@ def span_on_chain(row: SessionRow, now: UnixTime) -> Sequence[Span]:
     return ((row.opened_at, end),) if end > row.opened_at else ()
 
 
+class Served(NamedTuple):
+    """A span in which a session was served; spans are taken in this order of their fields."""
+
+    start: int
+    opened_block: int
+    opened_log: int
+    end: int
+    advisor: Address
+    session_id: SessionId
+    opened_tx: Hash
+
+
+def served(row: SessionRow, spans: Spans) -> Iterator[Served]:
+    """The spans in which a session was served."""
+    for start, end in spans(row):
+        yield Served(
+            start,
+            row.opened_block,
+            row.opened_log,
+            end,
+            row.advisor,
+            row.session_id,
+            row.opened_tx,
+        )
+
+
 def overlaps(rows: Iterable[SessionRow], spans: Spans) -> Iterator[Finding]:
     """Every pair of sessions of one advisor that were served at the same time."""
-    of_advisor: dict[Address, list[tuple[int, int, SessionRow]]] = defaultdict(list)
-    for row in rows:
-        of_advisor[row.advisor].extend((start, end, row) for start, end in spans(row))
-    for advisor in sorted(of_advisor):
-        together: Counter[tuple[SessionId, SessionId]] = Counter()
-        pairs: dict[tuple[SessionId, SessionId], tuple[SessionRow, SessionRow, int]] = {}
-        running: list[tuple[int, SessionRow]] = []
-        for start, end, row in sorted(of_advisor[advisor], key=_begun):
-            running = [each for each in running if each[0] > start]
-            for until, other in running:
-                if other.session_id != row.session_id:
-                    key = other.session_id, row.session_id
-                    together[key] += min(until, end) - start
-                    pairs.setdefault(key, (other, row, start))
-            running.append((end, row))
-        for key, (other, row, start) in pairs.items():
-            yield _look(
-                "overlap",
-                row,
-                "one session of this advisor at a time",
-                f"{together[key]} s in both, from {moment(start)} on",
-                f"advisor 0x{advisor.hex()}, session 0x{other.session_id.hex()}",
-            )
+    return overlapping(sorted(span for row in rows for span in served(row, spans)))
 
 
-def _begun(served: tuple[int, int, SessionRow]) -> tuple[int, ...]:
-    start, end, row = served
-    return start, row.opened_block, row.opened_log, end
+def overlapping(spans: Iterable[Served]) -> Iterator[Finding]:
+    """The same of sorted spans: only those that run at the same time are held in memory."""
+    running: dict[Address, list[Served]] = defaultdict(list)
+    pairs: dict[tuple[SessionId, SessionId], tuple[Served, Served]] = {}
+    together: Counter[tuple[SessionId, SessionId]] = Counter()
+    for span in spans:
+        beside = [each for each in running[span.advisor] if each.end > span.start]
+        for other in beside:
+            if other.session_id != span.session_id:
+                key = other.session_id, span.session_id
+                together[key] += min(other.end, span.end) - span.start
+                pairs.setdefault(key, (other, span))
+        running[span.advisor] = [*beside, span]
+    for key, (other, span) in pairs.items():
+        yield Finding(
+            "overlap",
+            span.session_id,
+            "one session of this advisor at a time",
+            f"{together[key]} s in both, from {moment(span.start)} on",
+            BlockNumber(span.opened_block),
+            span.opened_log,
+            span.opened_tx,
+            f"advisor 0x{span.advisor.hex()}, session 0x{other.session_id.hex()}",
+            Severity.LOOK,
+        )
 
 
 def near_cap(row: SessionRow) -> Iterator[Finding]:
@@ -151,18 +176,20 @@ class Ratings:
     total: int = 0  # of the scores
     net: int = 0  # what the rated sessions brought the advisor
     weighted: int = 0  # score times net, summed up
-    payers: dict[Address, list[int]] = field(default_factory=lambda: defaultdict(list))
+    payers: Counter[Address] = field(default_factory=Counter)  # how often each
+    scores: Counter[Address] = field(default_factory=Counter)  # the sum of each one's
 
     def take(self, row: SessionRow) -> None:
         self.count += 1
         self.total += row.score
         self.net += row.net
         self.weighted += row.score * row.net
-        self.payers[row.payer].append(row.score)
+        self.payers[row.payer] += 1
+        self.scores[row.payer] += row.score
 
     def as_json(self) -> dict[str, int | str]:
         """Averages to two places, rounded down."""
-        by_payer = [(sum(scores) * 100 // len(scores)) for scores in self.payers.values()]
+        by_payer = [self.scores[payer] * 100 // count for payer, count in self.payers.items()]
         return {
             "count": self.count,
             "average": _hundredths(self.total * 100, self.count),
@@ -177,20 +204,11 @@ def _hundredths(total: int, count: int) -> str:
     return f"{whole}.{part:02}"
 
 
-def ratings_by_advisor(rows: Iterable[SessionRow]) -> dict[Address, Ratings]:
-    found: dict[Address, Ratings] = defaultdict(Ratings)
-    for row in rows:
-        if row.score:
-            found[row.advisor].take(row)
-    return dict(found)
-
-
 def one_payer(advisor: Address, ratings: Ratings) -> Iterator[Finding]:
     """Ratings that mostly come from one purse."""
-    most = max(ratings.payers, key=lambda payer: len(ratings.payers[payer]), default=None)
-    if most is None or ratings.count < FEW_RATINGS:
+    if ratings.count < FEW_RATINGS:
         return
-    given = len(ratings.payers[most])
+    [(most, given)] = ratings.payers.most_common(1)
     if given * 2 > ratings.count:
         yield Finding(
             "one-payer",

@@ -56,7 +56,7 @@ SMALL: Final = 50_000
 """With fewer logs, starting processes takes longer than the audit."""
 BUCKET: Final = 4_000
 """So many sessions are in memory at once, on each core: about 60 MB."""
-MOST_BUCKETS: Final = 128
+MOST_BUCKETS: Final = 256
 
 T = TypeVar("T")
 P = ParamSpec("P")

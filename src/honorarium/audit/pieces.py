@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,7 @@ from honorarium.audit.facts import Doubt, Finding, Nested, Place, Unproven
 from honorarium.audit.journals import Journals
 from honorarium.audit.judge import balance_rows, counts_of, looks_of, spans_by
 from honorarium.audit.ledger import Ledger
-from honorarium.audit.looks import Ratings, Ties, overlaps, ratings_by_advisor
+from honorarium.audit.looks import Ratings, Served, Ties, overlapping, served
 from honorarium.audit.part import Part
 from honorarium.audit.records import (
     Cause,
@@ -41,7 +43,9 @@ from honorarium.audit.rows import SessionRow, session_rows
 from honorarium.audit.source import LOG_COLUMNS, entries_of_rows, transfers_of_rows
 from honorarium.audit.spill import (
     Spread,
+    bucket_of,
     buckets_of,
+    merge_sorted,
     read_sorted,
     read_spread,
     runs,
@@ -49,13 +53,15 @@ from honorarium.audit.spill import (
     write_rows,
     write_sorted,
 )
-from honorarium.audit.tables import Stored
+from honorarium.audit.tables import Row, Stored
 from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
-TOGETHER: Final = 50_000
+TOGETHER: Final = 16_000
 """About so many logs are taken apart at once."""
+RUNNING: Final = UnixTime(2**64 - 1)
+"""The end of a span that runs on at the archive's last block, whose time no single piece knows."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,10 @@ class Plan:
     def files(self, name: str) -> Iterator[Path]:
         """The files that the buckets of sessions left."""
         return (self.file(name, bucket) for bucket in range(self.buckets))
+
+    def left(self, name: str, bucket: int) -> Iterator[Row]:
+        """What the buckets of sessions left for this bucket, one behind the other."""
+        return chain.from_iterable(read_sorted(path, bucket) for path in self.files(name))
 
 
 # ---------------------------------------------------------------------- taking apart
@@ -226,6 +236,13 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
     rows = list(session_rows(book))
     write_sorted(plan.file("by-advisor", bucket), rows, lambda row: bytes(row[4]), buckets)
+    spans = spans_by(plan.journals, RUNNING)
+    write_sorted(
+        plan.file("served", bucket),
+        sorted(span for row in rows for span in served(row, spans)),
+        lambda row: bytes(row[4]),
+        buckets,
+    )
     if plan.keep_rows:
         write_rows(plan.file("sessions", bucket), rows)
         write_rows(plan.file("settlements", bucket), book.readings)
@@ -279,16 +296,19 @@ class AccountsFound:
 
 def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> AccountsFound:
     """Enters the postings of a bucket of accounts, and compares their balances with storage."""
-    rows = sorted(read_sorted(plan.files("postings"), bucket), key=lambda row: (row[0], row[1]))
+    rows = merge_sorted(plan.files("postings"), bucket, itemgetter(0, 1))
+    waiting = next(rows, None)
+
+    def postings(until: BlockNumber) -> Iterator[Posting]:
+        nonlocal waiting
+        while waiting is not None and waiting[0] <= until:
+            yield Posting(*waiting)
+            waiting = next(rows, None)
+
     ledger, found = Ledger(), AccountsFound()
-    mine = [at for at in recipients if at[1][-1] & (plan.buckets - 1) == bucket]
-    at = 0
+    mine = [at for at in recipients if bucket_of(at[1], plan.buckets) == bucket]
     for block in plan.at:
-        until = at
-        while until < len(rows) and rows[until][0] <= block:
-            until += 1
-        found.findings.extend(ledger.post(Posting(*row) for row in rows[at:until]))
-        at = until
+        found.findings.extend(ledger.post(postings(block)))
         kept: dict[At, int] = {
             (Address(key[:20]), Address(key[20:])): int.from_bytes(value, "big")
             for _, key, value in read_spread(plan.work, f"balance-{block}", bucket, 1)
@@ -310,9 +330,9 @@ def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> Accoun
 def judge_movements(plan: Plan, bucket: int) -> list[Finding]:
     """A bucket of transactions: what must have moved against what the tokens say."""
     movements: dict[Movement, list[Cause]] = defaultdict(list)
-    for *moved, cause in read_sorted(plan.files("movements"), bucket):
+    for *moved, cause in plan.left("movements", bucket):
         movements[Movement(*moved)].append(Cause(*cause))
-    tips = [TipMade(*row) for row in read_sorted(plan.files("tips-moved"), bucket)]
+    tips = (TipMade(*row) for row in plan.left("tips-moved", bucket))
     transfers = transfers_of_rows(read_spread(plan.work, "transfers", bucket, plan.writers))
     escrow, jar = plan.place.domain.contract, plan.place.tip_jar
     return list(check_movements(escrow, jar, movements, tips, transfers))
@@ -326,7 +346,7 @@ class AdvisorsFound:
     """What buckets of advisors say to the whole."""
 
     looks: list[Finding] = field(default_factory=list)
-    ratings: dict[Address, Ratings] = field(default_factory=dict)
+    ratings: dict[Address, dict[str, int | str]] = field(default_factory=dict)
 
     def add(self, other: AdvisorsFound) -> None:
         self.looks.extend(other.looks)
@@ -337,10 +357,18 @@ def judge_advisors(
     plan: Plan, bucket: int, ties: Ties, advisors: set[Address], now: UnixTime
 ) -> AdvisorsFound:
     """What deserves a look in the sessions of a bucket of advisors."""
-    rows = [SessionRow(*row) for row in read_sorted(plan.files("by-advisor"), bucket)]
-    ratings = ratings_by_advisor(rows)
-    looks = [
-        *overlaps(rows, spans_by(plan.journals, now)),
-        *looks_of(rows, ratings, ties, advisors, now),
-    ]
-    return AdvisorsFound(looks, ratings)
+    ratings: defaultdict[Address, Ratings] = defaultdict(Ratings)
+    rows = (SessionRow(*row) for row in plan.left("by-advisor", bucket))
+    looks = list(looks_of(rows, ratings, ties, advisors, now))
+    looks.extend(overlapping(_served(plan, bucket, now)))
+    return AdvisorsFound(looks, {advisor: each.as_json() for advisor, each in ratings.items()})
+
+
+def _served(plan: Plan, bucket: int, now: UnixTime) -> Iterator[Served]:
+    """The spans in which a bucket's advisors served, in their order."""
+    for row in merge_sorted(plan.files("served"), bucket):
+        span = Served(*row)
+        if span.end == RUNNING:
+            span = span._replace(end=now)
+        if span.end > span.start:
+            yield span

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from honorarium.audit.tables import Row, rows_of_table
 
-PICKLED: Final = 1_000  # rows together
+PICKLED: Final = 200
+"""So many rows of a file are in memory at once."""
 _BYTES: Final = pa.array([bytes((each,)) for each in range(256)])
 
 
@@ -91,35 +93,46 @@ def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[
 def write_sorted(
     path: Path, rows: Iterable[Row], key: Callable[[Row], bytes], buckets: int
 ) -> None:
-    """A file that says first where each bucket's rows lie: `read_sorted` finds them at once."""
+    """A file that says first where each bucket's rows lie: `read_sorted` finds them at once.
+
+    Within a bucket the rows keep their order.
+    """
     parts: list[list[Row]] = [[] for _ in range(buckets)]
     for row in rows:
-        parts[bucket_of(key(row), buckets)].append(tuple(row))
+        parts[bucket_of(key(row), buckets)].append(row)
     with path.open("wb") as file:
-        file.write(bytes(8 * buckets))
-        places = []
+        file.write(bytes(8 * (buckets + 1)))
+        places = [file.tell()]
         for part in parts:
+            _dump(part, file)
             places.append(file.tell())
-            pickle.dump(part, file, pickle.HIGHEST_PROTOCOL)
         file.seek(0)
         file.write(b"".join(place.to_bytes(8, "big") for place in places))
 
 
-def read_sorted(paths: Iterable[Path], bucket: int) -> Iterator[Row]:
-    """The rows of a bucket, file after file. Only for files of this very run: they are pickles."""
-    for path in paths:
-        with path.open("rb") as file:
-            file.seek(8 * bucket)
-            file.seek(int.from_bytes(file.read(8), "big"))
+def read_sorted(path: Path, bucket: int) -> Iterator[Row]:
+    """The rows of a bucket, a few at a time in memory. Only for files of this very run: they are
+    pickles.
+    """
+    with path.open("rb") as file:
+        file.seek(8 * bucket)
+        begin, end = (int.from_bytes(file.read(8), "big") for _ in range(2))
+        file.seek(begin)
+        while file.tell() < end:
             yield from pickle.load(file)
+
+
+def merge_sorted(
+    paths: Iterable[Path], bucket: int, key: Callable[[Row], Any] | None = None
+) -> Iterator[Row]:
+    """The rows of a bucket out of all files in one order, in which each file has them already."""
+    return merge(*(read_sorted(path, bucket) for path in paths), key=key)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Rows in their order, for `read_rows_of`."""
-    waiting = iter(rows)
     with path.open("wb") as file:
-        while part := [tuple(row) for row in islice(waiting, PICKLED)]:
-            pickle.dump(part, file, pickle.HIGHEST_PROTOCOL)
+        _dump(rows, file)
 
 
 def read_rows_of(path: Path) -> Iterator[Row]:
@@ -127,3 +140,9 @@ def read_rows_of(path: Path) -> Iterator[Row]:
     with path.open("rb") as file:
         while file.peek(1):
             yield from pickle.load(file)
+
+
+def _dump(rows: Iterable[Row], file: IO[bytes]) -> None:
+    waiting = iter(rows)
+    while part := [tuple(row) for row in islice(waiting, PICKLED)]:
+        pickle.dump(part, file, pickle.HIGHEST_PROTOCOL)
