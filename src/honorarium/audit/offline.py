@@ -24,6 +24,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
+import pyarrow as pa
+
 from honorarium.audit.archive import Archive
 from honorarium.audit.compare import check_shares, check_solvency, check_tallies
 from honorarium.audit.errors import StateNotKept
@@ -124,11 +126,18 @@ def audit_archive(
     if workers == 1:
         verdict = run.verdict(_Inline())
     else:
-        # Pieces are small and make no cycles: looking for them would take a tenth of the time.
-        with ProcessPoolExecutor(workers, get_context("spawn"), gc.disable) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
             verdict = run.verdict(pool)
     run.hold(folder)
     return verdict
+
+
+def _begin() -> None:
+    """What a worker does first. Pieces are small and make no cycles: looking for them would take a
+    tenth of the time. Of what they gave back Arrow's own allocator would keep 70 MB.
+    """
+    gc.disable()
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _buckets(archive: Archive) -> int:
