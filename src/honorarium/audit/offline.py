@@ -16,10 +16,10 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from heapq import merge
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -124,9 +124,15 @@ def audit_archive(
     )
     run = _Run(plan, archive, facts, trusted, progress or (lambda what, done, total: None))
     if workers == 1:
+        run.split(_Inline())
         verdict = run.verdict(_Inline())
     else:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+        # While a first process loads what the workers need, threads split: Arrow does that work.
+        forkserver.set_forkserver_preload(["honorarium.audit.pieces"])
+        forkserver.ensure_running()
+        with ThreadPoolExecutor(workers) as threads:
+            run.split(threads)
+        with ProcessPoolExecutor(workers, get_context("forkserver"), _begin) as pool:
             verdict = run.verdict(pool)
     run.hold(folder)
     return verdict
@@ -171,7 +177,8 @@ class _Run:
         """The folder of the rows lives as long as the verdict's tables."""
         self._held.append(folder)
 
-    def verdict(self, pool: Executor) -> Verdict:
+    def split(self, pool: Executor) -> None:
+        """Takes the archive apart, into files."""
         plan = self._plan
         work = len(self._archive.segments) + 1
         spread = [
@@ -182,6 +189,11 @@ class _Run:
         for done, each in enumerate(spread):
             each.result()
             self._tell("split", min(work, (done + 1) * work // len(spread)), work)
+        pa.default_memory_pool().release_unused()
+
+    def verdict(self, pool: Executor) -> Verdict:
+        """Judges what was split."""
+        plan = self._plan
         found = SessionsFound()
         for part in self._all(pool, "sessions", judge_sessions, plan):
             found.add(part)
