@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from honorarium.audit.calldata import AnswerRow, Authorized, CloseRow, OpenRow, RateRow, rows_of
+from honorarium.audit.calldata import (
+    AnswerRow,
+    Authorized,
+    CloseRow,
+    OpenRow,
+    RateRow,
+    VoucherRow,
+    rows_of,
+    vouchers_of,
+)
 from honorarium.chain import ClosingRow, OpeningRow, Settlement, calls
 from honorarium.ids import ZERO_HASH, Hash
 from honorarium.protocol.keys import Key
@@ -44,8 +53,11 @@ def test_closes_ratings_and_answers_are_read_as_they_were_written(
     voucher = SignedVoucher(units, hashed, METER.sign(hashed)) if units else None
     row = ClosingRow(agreed, voucher, UnixTime(deadline), signature)
     journal = hashed if units else ZERO_HASH
-    expected = CloseRow(agreed, units, journal, deadline, signature)
-    assert rows_of(calls.close(agreed, voucher)) == [CloseRow(agreed, units, journal, 0, b"")]
+    meter = voucher.signature.packed() if voucher else bytes(64)
+    expected = CloseRow(agreed, units, journal, deadline, signature, signature=meter)
+    assert rows_of(calls.close(agreed, voucher)) == [
+        CloseRow(agreed, units, journal, 0, b"", signature=meter)
+    ]
     assert rows_of(calls.close_for(row)) == [expected]
     assert rows_of(calls.close_batch([row, row, row])) == [expected] * 3
     assert rows_of(calls.finalize(agreed)) == [
@@ -61,7 +73,22 @@ def test_closes_ratings_and_answers_are_read_as_they_were_written(
 @given(terms)
 def test_other_calls_carry_no_consent_that_is_looked_for(agreed: Terms) -> None:
     assert rows_of(b"") == []
-    assert rows_of(calls.settle_batch([Settlement(agreed, None)])) == []
+    assert rows_of(calls.withdraw(agreed.token, 1, agreed.client)) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(terms, uint(32), hashes)
+def test_vouchers_are_read_as_they_were_written_and_out_of_closes_too(
+    agreed: Terms, units: int, journal: Hash
+) -> None:
+    voucher = SignedVoucher(units, journal, METER.sign(journal))
+    row = VoucherRow(agreed, units, journal, voucher.signature.packed())
+    settlement = Settlement(agreed, voucher)
+    assert rows_of(calls.settle(agreed, voucher)) == [row]
+    assert rows_of(calls.settle_batch([settlement, settlement])) == [row, row]
+    close = calls.close(agreed, voucher)
+    assert vouchers_of(close) == rows_of(close)
+    assert vouchers_of(calls.finalize(agreed)) == []
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, TypeGuard
 
 from eth_hash.auto import keccak
 
@@ -21,6 +21,8 @@ _PACKED: Final = f"({','.join(['bytes32'] * PACKED_WORDS)})"
 _VOUCHER: Final = "(uint32,bytes32,bytes32,bytes32)"
 _OPENING: Final = f"({_PACKED},uint80,bytes,bytes,bytes)"
 _CLOSING: Final = f"({_PACKED},{_VOUCHER},uint40,bytes)"
+_SETTLEMENT: Final = f"({_PACKED},{_VOUCHER})"
+_SETTLEMENT_WORDS: Final = PACKED_WORDS + 4
 
 
 class Unreadable(ValueError):
@@ -51,7 +53,9 @@ class OpenRow:
 
 @dataclass(frozen=True, slots=True)
 class CloseRow:
-    """One close by the advisor, or (`finalize`) by anyone."""
+    """One close by the advisor, or (`finalize`) by anyone. `signature` is the meter's, r ‖ vs
+    (EIP-2098), under the units and the journal; a close without a voucher has 0 units.
+    """
 
     terms: Terms
     units: int
@@ -59,6 +63,7 @@ class CloseRow:
     deadline: int
     advisor_signature: bytes
     finalize: bool = False
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +104,17 @@ class TopUpRow:
     payer: Authorized | bytes | None
 
 
-Row = OpenRow | CloseRow | RateRow | AnswerRow | ByRow | TopUpRow
-
-
 @dataclass(frozen=True, slots=True)
 class VoucherRow:
-    """A voucher on which units were credited; `signature` is the meter's, r ‖ vs (EIP-2098)."""
+    """A voucher that was settled; `signature` is the meter's, r ‖ vs (EIP-2098)."""
 
     terms: Terms
     units: int
     journal: Hash
     signature: bytes
+
+
+Row = OpenRow | CloseRow | RateRow | AnswerRow | ByRow | TopUpRow | VoucherRow
 
 
 class Words:
@@ -201,12 +206,16 @@ def _opening(a: Words) -> Row:
     return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), a.bytes(10))
 
 
-def _settlement(a: Words) -> Row:
-    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), 0, b"")
+def _close(a: Words) -> Row:
+    meter = a.word(9) + a.word(10)
+    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), 0, b"", signature=meter)
 
 
 def _closing(a: Words) -> Row:
-    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), a.number(11), a.bytes(12))
+    meter = a.word(9) + a.word(10)
+    return CloseRow(
+        a.terms(0), a.number(7), Hash(a.word(8)), a.number(11), a.bytes(12), signature=meter
+    )
 
 
 def _finalize(a: Words) -> Row:
@@ -241,7 +250,7 @@ def _top_up_from_balance(a: Words) -> Row:
     return TopUpRow(a.terms(0), a.number(7), a.bytes(8))
 
 
-def _voucher(a: Words) -> VoucherRow:
+def _voucher(a: Words) -> Row:
     return VoucherRow(a.terms(0), a.number(7), Hash(a.word(8)), a.word(9) + a.word(10))
 
 
@@ -270,6 +279,10 @@ def _many(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
     return rows
 
 
+def _settlements(arguments: Words) -> Iterator[Row]:
+    return map(_voucher, arguments.flat_rows(_SETTLEMENT_WORDS))
+
+
 def selector(signature: str) -> bytes:
     return keccak(signature.encode())[:4]
 
@@ -283,7 +296,9 @@ _READERS: Final[dict[bytes, Callable[[Words], Iterator[Row]]]] = {
     ),
     selector(f"openFromBalance({_OPENING})"): _single(_opening),
     selector(f"openBatch({_OPENING}[])"): _many(_opening),
-    selector(f"close(({_PACKED},{_VOUCHER}))"): _one(_settlement),
+    selector(f"settle({_SETTLEMENT})"): _one(_voucher),
+    selector(f"settleBatch({_SETTLEMENT}[])"): _settlements,
+    selector(f"close({_SETTLEMENT})"): _one(_close),
     selector(f"closeFor({_CLOSING})"): _single(_closing),
     selector(f"closeBatch({_CLOSING}[])"): _many(_closing),
     selector(f"finalize({_PACKED})"): _one(_finalize),
@@ -310,29 +325,16 @@ def rows_of(data: bytes) -> list[Row]:
         return []
 
 
-_SETTLEMENT: Final = f"({_PACKED},{_VOUCHER})"
-_SETTLEMENT_WORDS: Final = PACKED_WORDS + 4
-
-_VOUCHERS: Final[dict[bytes, Callable[[Words], Iterator[Words]]]] = {
-    selector(f"settle({_SETTLEMENT})"): lambda a: iter((a,)),
-    selector(f"settleBatch({_SETTLEMENT}[])"): lambda a: a.flat_rows(_SETTLEMENT_WORDS),
-    selector(f"close({_SETTLEMENT})"): lambda a: iter((a,)),
-    selector(f"closeFor({_CLOSING})"): lambda a: iter((a.at(0),)),
-    selector(f"closeBatch({_CLOSING}[])"): lambda a: a.rows(),
-}
-
-
-def vouchers_of(data: bytes) -> list[VoucherRow]:
+def vouchers_of(data: bytes) -> list[VoucherRow | CloseRow]:
     """The vouchers in this calldata of the escrow; empty if it is none of these calls, or cannot be
     read. A close without a voucher has one of 0 units that nobody signed.
     """
-    read = _VOUCHERS.get(bytes(data[:4]))
-    if read is None:
-        return []
-    try:
-        return [_voucher(row) for row in read(Words(data, 4))]
-    except ValueError:
-        return []
+    return [row for row in rows_of(data) if carries_voucher(row)]
+
+
+def carries_voucher(row: Row) -> TypeGuard[VoucherRow | CloseRow]:
+    """Whether units may be credited on what this row brings."""
+    return isinstance(row, VoucherRow) or (isinstance(row, CloseRow) and not row.finalize)
 
 
 _BATCHES: Final[dict[bytes, Callable[[Words], Iterator[Words]]]] = {

@@ -26,9 +26,9 @@ from honorarium.audit.calldata import (
     Row,
     TopUpRow,
     VoucherRow,
+    carries_voucher,
     row_of_batch,
     rows_of,
-    vouchers_of,
 )
 from honorarium.audit.check import finding_at
 from honorarium.audit.consent_payments import PaymentConsent
@@ -77,7 +77,6 @@ class Consent:
         self._ids = SessionIds(place.domain)
         self._separator = separator
         self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
-        self._vouchers: tuple[Hash, list[tuple[SessionId, VoucherRow]]] = (Hash(b""), [])
         self.origins = Origins(place, self._ids.of)
         self._payments = PaymentConsent(place, separator, self.origins)
 
@@ -121,12 +120,6 @@ class Consent:
             rows = rows_of(sent.data) if sent.to == self._domain.contract else []
             self._read = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
         return self._read[1]
-
-    def _papers(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, VoucherRow]]:
-        if self._vouchers[0] != tx_hash:
-            rows = vouchers_of(sent.data) if sent.to == self._domain.contract else []
-            self._vouchers = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
-        return self._vouchers[1]
 
     # ------------------------------------------------------------------ openings
 
@@ -248,14 +241,18 @@ class Consent:
         if sent is None:
             yield _no_transaction(entry, "ESC-3", session_id)
             return
-        rows = [row for found, row in self._papers(entry.tx_hash, sent) if found == session_id]
+        rows = [
+            row
+            for found, row in self._rows(entry.tx_hash, sent)
+            if found == session_id and carries_voucher(row)
+        ]
         if not rows:
             yield from self.origins.elsewhere(entry, "ESC-3", session_id)
             return
         yield from min([self._voucher(entry, event, row) for row in rows], key=len)
 
     def _voucher(
-        self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow
+        self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow | CloseRow
     ) -> list[Judged]:
         if (row.units, row.journal) != (event.units, event.journal):
             expected = f"the voucher's {row.units} units, journal 0x{row.journal.hex()}"

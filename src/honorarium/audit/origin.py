@@ -23,8 +23,8 @@ from honorarium.audit.calldata import (
     OpenRow,
     RateRow,
     TopUpRow,
+    VoucherRow,
     rows_of,
-    vouchers_of,
 )
 from honorarium.audit.check import finding_at
 from honorarium.audit.envelope import altered
@@ -52,6 +52,7 @@ _OUTCOMES: Final = {
     CloseRow: "SessionClosed",
     RateRow: "Rated",
     AnswerRow: "Answered",
+    VoucherRow: "Settled",
 }
 
 
@@ -104,8 +105,6 @@ def call_of(
         else:
             outcome = _OUTCOMES[type(row)]
         own.add((outcome, bytes(id_of(row.terms))))
-    if name.startswith("settle"):
-        own |= {("Settled", bytes(id_of(row.terms))) for row in vouchers_of(data)}
     if name.endswith("Batch"):
         own |= {("RowSkipped", session) for _, session in own}
     return Call(name, frozenset(own)) if own else None
