@@ -64,6 +64,23 @@ def _told(ask: Callable[[bytes, bytes], bytes], digest: bytes, form: bytes) -> b
         return str(error)
 
 
+@pytest.mark.parametrize(
+    ("r", "s", "parity", "digest"),
+    [
+        (b"\1" * 32, b"\1" * 32, 4, bytes(32)),
+        (b"\1" * 31, b"\1" * 32, 0, bytes(32)),
+        (b"\1" * 32, b"\1" * 32, 0, bytes(31)),
+        (bytes(32), bytes(32), 0, bytes(32)),
+        (b"\xff" * 32, b"\1" * 32, 0, bytes(32)),
+    ],
+)
+def test_what_the_curve_library_must_not_be_asked_is_refused(
+    r: bytes, s: bytes, parity: int, digest: bytes
+) -> None:
+    with pytest.raises(BadSignature, match="no key gives it"):
+        recover(digest, Signature(r, s, parity))
+
+
 @given(secrets, hashes)
 def test_the_mirror_image_of_a_signature_is_refused_in_both_forms(
     secret: bytes, digest: bytes
