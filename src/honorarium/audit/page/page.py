@@ -70,7 +70,8 @@ def as_html(model: ReportModel) -> str:
         services=_neat(m, _services(m)),
         figures=list(figures_of(m)),
         rules=[(rule, RULES.get(rule, "")) for rule in m.rules],
-        limits=LIMITS,
+        checksummed=checksummed,
+        limits=[each.split("`") for each in LIMITS],
         unproven=[(what, m.unproven[name]) for name, what in UNPROVEN.items() if m.unproven[name]],
         resting=m.unproven["sessions"],
     )

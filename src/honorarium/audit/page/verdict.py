@@ -15,6 +15,7 @@ from honorarium.audit.records import (
 )
 from honorarium.audit.report import ReportNotWritten
 from honorarium.audit.rows import SessionRow
+from honorarium.bill.text import checksummed
 from honorarium.ids import Address
 from honorarium.wholefile import put_whole
 
@@ -66,5 +67,5 @@ def write_page(
 
 def _named(verdict: Verdict, address: Address, symbols: Mapping[Address, str]) -> TokenNamed:
     known = verdict.tokens.get(address)
-    symbol = symbols.get(address) or f"0x{address.hex()[:8]}\u2026"
+    symbol = symbols.get(address) or f"{checksummed(address)[:10]}\u2026"
     return TokenNamed(address, symbol, known.decimals if known else None)
