@@ -257,10 +257,10 @@ FILES: dict[str, Callable[[], list[Case]]] = {
 }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], folder: Path = VECTORS) -> int:
     stale = []
     for name, make in FILES.items():
-        path = VECTORS / f"{name}.json"
+        path = folder / f"{name}.json"
         text = json.dumps(plain(make()), indent=1) + "\n"
         if arguments == ["--check"]:
             if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -99,15 +99,20 @@ class Desk:
         return self.folder / "quote.json"
 
 
-@pytest.fixture
-def desk(place: Place, node: Node, tmp_path: Path) -> Desk:
+def desk_on(place: Place, node: Node, folder: Path) -> Desk:
+    """A desk in this folder, whose people have coin and tokens."""
     people = [Key.generate(), Key.generate()]
     rich = Sender(node, place.key("operator"))
     for key in people:
         rich.transact(key.address, b"", value=10**19)
     minted = calls.mint_batch([key.address for key in people], [10**9] * 2)
     rich.transact(place.manifest.address("TestUSD"), minted)
-    return Desk(place.chain.url, tmp_path, *people)
+    return Desk(place.chain.url, folder, *people)
+
+
+@pytest.fixture
+def desk(place: Place, node: Node, tmp_path: Path) -> Desk:
+    return desk_on(place, node, tmp_path)
 
 
 def test_a_session_from_quote_to_withdrawal(desk: Desk) -> None:

@@ -12,10 +12,12 @@ from honorarium.chain import Fees, Node, Sender
 from honorarium.errors import FeeTooHigh, InputError, NodeUnreachable
 from honorarium.ids import Address
 from honorarium.protocol import Key
-from sdk_forms import Form
-from test_node_errors import answering, ask, form, http, result  # noqa: F401 - a fixture
+from sdk_forms import ASYNC, BLOCKING, Form
+from test_node_errors import answering, ask, http, result
 
 SOMEBODY = Address(bytes.fromhex("00" * 19 + "98"))
+
+in_both_forms = pytest.mark.parametrize("form", [BLOCKING, ASYNC], ids=lambda form: form.name)
 
 
 @pytest.fixture
@@ -110,11 +112,9 @@ def test_another_transactions_receipt_is_no_answer(place: Place, node: Node, ric
         assert Sender(node, rich).receipt(sent).tx_hash == sent
 
 
+@in_both_forms
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-def test_nobody_but_the_node_is_asked_wherever_it_points(
-    form: Form,  # noqa: F811
-    status: str,
-) -> None:
+def test_nobody_but_the_node_is_asked_wherever_it_points(form: Form, status: str) -> None:
     with answering(result("0x1"), forever=True) as (elsewhere, heard):
         moved = http(b"", status, f"Location: {elsewhere}")
         with answering(moved, forever=True) as (url, _), pytest.raises(NodeUnreachable):
@@ -122,6 +122,7 @@ def test_nobody_but_the_node_is_asked_wherever_it_points(
         assert heard == []
 
 
-def test_a_batch_of_anything_is_no_answer(form: Form) -> None:  # noqa: F811
+@in_both_forms
+def test_a_batch_of_anything_is_no_answer(form: Form) -> None:
     with answering(http(b"[1, null]"), forever=True) as (url, _), pytest.raises(NodeUnreachable):
         ask(form, url, "batch", [("eth_chainId", []), ("eth_chainId", [])])

@@ -14,10 +14,15 @@ import pytest
 from conftest import Place
 from distrust import lying
 from honorarium.chain import Contracts, Node
-from test_cli import PROGRAM, Desk, desk  # noqa: F401 - a fixture
+from test_cli import PROGRAM, Desk, desk_on
 
 
-def killed(desk: Desk, place: Place, at: int, *words: object) -> bool:  # noqa: F811
+@pytest.fixture
+def desk(place: Place, node: Node, tmp_path: Path) -> Desk:
+    return desk_on(place, node, tmp_path)
+
+
+def killed(desk: Desk, place: Place, at: int, *words: object) -> bool:
     """Runs a command of the client's and kills it once its `at`-th transaction is with the node,
     before it hears of it. Whether it came so far.
     """
@@ -46,10 +51,7 @@ def killed(desk: Desk, place: Place, at: int, *words: object) -> bool:  # noqa: 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_command_that_is_killed_and_given_again_pays_once(
-    desk: Desk,  # noqa: F811
-    place: Place,
-    node: Node,
-    at: int,
+    desk: Desk, place: Place, node: Node, at: int
 ) -> None:
     quote = desk.quote("--price", "1", "--max-units", "20")
     contracts = Contracts.attach(node, place.manifest, desk.folder / "state")
@@ -87,7 +89,7 @@ def test_a_command_that_is_killed_and_given_again_pays_once(
     assert before - held() >= 3_000_000
 
 
-def test_a_meter_key_that_others_may_know_is_not_used(desk: Desk) -> None:  # noqa: F811
+def test_a_meter_key_that_others_may_know_is_not_used(desk: Desk) -> None:
     desk.told(desk.client, "account", "show")
     folder = desk.folder / "state"
     key = folder / "meter.key"
@@ -105,17 +107,14 @@ def test_a_meter_key_that_others_may_know_is_not_used(desk: Desk) -> None:  # no
     assert "64" in desk.refused(desk.client, "account", "show")["message"]
 
 
-def test_a_node_address_never_shows_its_access_key(desk: Desk) -> None:  # noqa: F811
+def test_a_node_address_never_shows_its_access_key(desk: Desk) -> None:
     words = ("balance", "--rpc", "http://me:secret1@127.0.0.1:9/v3/secret2?key=secret3")
     for form in ((), ("--json",)):
         done = desk.run(desk.client, *words, *form, expect=2)
         assert "secret" not in done.stdout + done.stderr
 
 
-def test_what_others_wrote_steers_no_terminal(
-    desk: Desk,  # noqa: F811
-    place: Place,
-) -> None:
+def test_what_others_wrote_steers_no_terminal(desk: Desk, place: Place) -> None:
     def paint(method: str, params: list[Any], true: Any) -> Any:
         return "\x1b]0;owned\x07\x1b[2J[/][red]" if method == "web3_clientVersion" else true
 
@@ -128,10 +127,7 @@ def test_what_others_wrote_steers_no_terminal(
     assert "\x1b[2J" not in desk.run(desk.client, "open", bad, expect=2).stderr
 
 
-def test_hostile_files_are_refused_in_a_sentence_and_cost_nothing(
-    desk: Desk,  # noqa: F811
-    node: Node,
-) -> None:
+def test_hostile_files_are_refused_in_a_sentence_and_cost_nothing(desk: Desk, node: Node) -> None:
     quote = json.loads(desk.quote("--price", "1", "--max-units", "20").read_text())
     text = json.dumps(quote)
     bad = desk.folder / "bad.json"
@@ -161,10 +157,7 @@ def test_hostile_files_are_refused_in_a_sentence_and_cost_nothing(
     assert node.transaction_count(desk.client.address) == 0
 
 
-def test_a_quote_that_somebody_else_pays_approves_nothing(
-    desk: Desk,  # noqa: F811
-    node: Node,
-) -> None:
+def test_a_quote_that_somebody_else_pays_approves_nothing(desk: Desk, node: Node) -> None:
     other = "0x" + "77" * 20
     quote = desk.quote("--price", "1", "--max-units", "20", "--payer", other)
     assert desk.refused(desk.client, "open", quote)["error"] == "SignatureMissing"
@@ -172,9 +165,7 @@ def test_a_quote_that_somebody_else_pays_approves_nothing(
 
 
 def test_a_file_named_like_a_session_is_not_taken_for_it(
-    desk: Desk,  # noqa: F811
-    place: Place,
-    tmp_path: Path,
+    desk: Desk, place: Place, tmp_path: Path
 ) -> None:
     quote = desk.quote("--price", "1", "--max-units", "20")
     name = "0x" + "ab" * 32

@@ -56,17 +56,12 @@ def test_the_files_are_what_the_script_makes() -> None:
     assert {path.stem for path in VECTORS.glob("*.json")} == set(FILES)
 
 
-def test_a_changed_file_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import build_vectors
-
-    monkeypatch.setattr(build_vectors, "VECTORS", tmp_path)
-    assert main([]) == 0
-    assert main(["--check"]) == 0
+def test_a_changed_file_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([], tmp_path) == 0
+    assert main(["--check"], tmp_path) == 0
     path = tmp_path / "fees.json"
     path.write_text(path.read_text().replace("0", "1", 1))
-    assert main(["--check"]) == 1
+    assert main(["--check"], tmp_path) == 1
     assert "fees.json" in capsys.readouterr().err
 
 

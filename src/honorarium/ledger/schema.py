@@ -52,6 +52,13 @@ metadata = MetaData(
 # BigInteger primary keys do not count by themselves on SQLite.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 
+
+def of_session(*, primary_key: bool = False) -> Column[bytes]:
+    """The session of a row, which is forgotten with it."""
+    session = ForeignKey("sessions.session_id", ondelete="CASCADE")
+    return Column("session_id", LargeBinary(32), session, primary_key=primary_key, nullable=False)
+
+
 facts = Table(
     "facts",
     metadata,
@@ -91,12 +98,7 @@ sessions = Table(
 readings = Table(
     "readings",
     metadata,
-    Column(
-        "session_id",
-        LargeBinary(32),
-        ForeignKey("sessions.session_id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    of_session(primary_key=True),
     # Every change of what a book knows raises it; whoever wrote last is who had read it last.
     Column("seq", BigInteger, nullable=False),
     Column("units", BigInteger, nullable=False),
@@ -109,12 +111,7 @@ readings = Table(
 records = Table(
     "records",
     metadata,
-    Column(
-        "session_id",
-        LargeBinary(32),
-        ForeignKey("sessions.session_id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    of_session(primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("record", JSON, nullable=False),
     comment="What else the books know: entries, deposits, the advisor's own count, evidence.",

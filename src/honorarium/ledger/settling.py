@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from honorarium.ledger.insert_new import insert_new
-from honorarium.ledger.schema import BaseUnitsText, metadata, readings, sessions
+from honorarium.ledger.schema import BaseUnitsText, metadata, of_session, readings, sessions
 from honorarium.ledger.sessions import CLOSING, OPEN
 
 BUSY: Final = "busy"
@@ -76,12 +76,7 @@ settlements = Table(
     metadata,
     Column("batch", String(40), ForeignKey("batches.batch"), primary_key=True),
     Column("row", Integer, primary_key=True),
-    Column(
-        "session_id",
-        LargeBinary(32),
-        ForeignKey("sessions.session_id", ondelete="CASCADE"),
-        nullable=False,
-    ),
+    of_session(),
     Column("units", BigInteger, nullable=False),
     Column("journal", LargeBinary(32), nullable=False),
     Column("signature", LargeBinary(65), nullable=False),
@@ -98,12 +93,7 @@ settlements = Table(
 claims = Table(
     "claims",
     metadata,
-    Column(
-        "session_id",
-        LargeBinary(32),
-        ForeignKey("sessions.session_id", ondelete="CASCADE"),
-        primary_key=True,
-    ),
+    of_session(primary_key=True),
     Column("batch", String(40), ForeignKey("batches.batch"), nullable=False),
     Index("ix_claims_batch", "batch"),
     comment="Sessions that a batch is settling just now.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
-from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
+from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 from eth_hash.auto import keccak
 
