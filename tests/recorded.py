@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,8 +93,9 @@ class Recorded:
             **how,
         )
 
-    def happened(self, block: BlockNumber, tx_hash: Hash) -> set[Happening]:
-        return {happening_of(each.event) for each in self.entries if each.tx_hash == tx_hash}
+    def happened(self, block: BlockNumber, tx_hash: Hash) -> Counter[Happening]:
+        done = (each.event for each in self.entries if each.tx_hash == tx_hash)
+        return Counter(map(happening_of, done))
 
     # ------------------------------------------------------------------ events
 

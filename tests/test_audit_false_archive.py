@@ -73,6 +73,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         stage = Stage(chain, node)
         day = live_a_day(stage)
         _finalize_in_the_middle_of_a_withdrawal(stage, day)
+        _withdraw_in_the_middle_of_a_withdrawal(stage)
         contents = Contents(node.genesis_hash, stage.domain, stage.tip_jar, BlockNumber(0))
         with Archive.keep(folder, contents) as archive:
             catch_up(node, archive)
@@ -86,18 +87,32 @@ def _finalize_in_the_middle_of_a_withdrawal(stage: Stage, day: Day) -> None:
     day.ids["left in a withdrawal"] = stage.open(left, 5_000_000)
     stage.leave(left)
     stage.wait(600)
-    data, wallet = calls.finalize(left), Address(b"\x73" * 20)
-    size = len(data).to_bytes(2, "big")
-    # Copies what stands behind it to memory, and calls the escrow with that.
-    code = b"\x61" + size + bytes.fromhex("60275f395f5f61") + size + bytes.fromhex("5f5f73")
-    code += stage.escrow + bytes.fromhex("5af15000") + data
-    assert len(code) == 0x27 + len(data)
-    stage.node.request("anvil_setCode", [to_hex(wallet), to_hex(code)])
+    wallet = Address(b"\x73" * 20)
+    _calls_when_paid(stage, wallet, calls.finalize(left))
     stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, stage.address("client"), 9), 9)
     stage.send("client", stage.escrow, calls.withdraw(ZERO_ADDRESS, 9, wallet))
 
 
-Change = Callable[[Row], Row]
+def _withdraw_in_the_middle_of_a_withdrawal(stage: Stage) -> None:
+    """A contract with a balance of its own is paid, and withdraws that then."""
+    wallet = Address(b"\x74" * 20)
+    _calls_when_paid(stage, wallet, calls.withdraw(ZERO_ADDRESS, 5, STRANGER))
+    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, wallet, 5), 5)
+    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, stage.address("client"), 9), 9)
+    stage.send("client", stage.escrow, calls.withdraw(ZERO_ADDRESS, 9, wallet))
+
+
+def _calls_when_paid(stage: Stage, wallet: Address, data: bytes) -> None:
+    """Puts a contract there that calls the escrow with this data."""
+    size = len(data).to_bytes(2, "big")
+    # Copies what stands behind it to memory, and calls with that.
+    code = b"\x61" + size + bytes.fromhex("60275f395f5f61") + size + bytes.fromhex("5f5f73")
+    code += stage.escrow + bytes.fromhex("5af15000") + data
+    assert len(code) == 0x27 + len(data)
+    stage.node.request("anvil_setCode", [to_hex(wallet), to_hex(code)])
+
+
+Change = Callable[[Row], Row | list[Row]]
 
 
 def falsified(kept: Kept, folder: Path, **changes: Change) -> Archive:
@@ -107,10 +122,11 @@ def falsified(kept: Kept, folder: Path, **changes: Change) -> Archive:
     with Archive.keep(folder, contents) as copy:
         copy.contents.tokens, copy.contents.since = source.contents.tokens, source.contents.since
         for segment in source.segments:
-            rows = {
-                table: [changes[table](row) if table in changes else row for row in kept_rows]
-                for table, kept_rows in ((each, source.rows(each)) for each in TABLES)
-            }
+            rows: dict[str, list[Row]] = {table: [] for table in TABLES}
+            for table in TABLES:
+                for row in source.rows(table):
+                    new = changes[table](row) if table in changes else row
+                    rows[table] += new if isinstance(new, list) else [new]
             copy.append(segment.first, segment.last, (segment.anchor, segment.anchor_hash), rows)
         copy.put_states({copy.last: list(source.state_rows(source.last))})
     return Archive.read(folder)
@@ -164,8 +180,8 @@ def test_a_call_in_the_middle_of_another_is_counted_and_no_finding(
 ) -> None:
     verdict = audit_archive(Archive.read(kept.folder), jobs=jobs, buckets=buckets)
     assert as_json(verdict) == as_json(kept.verdict)
-    # One that was sent through a contract, and one that a contract finalized while it was paid.
-    assert verdict.unproven.through_contracts == 2
+    # Sent through a contract; finalized, and withdrawn, by contracts while they were paid.
+    assert verdict.unproven.through_contracts == 3
     assert verdict.unproven.sessions == 3
     assert line(verdict).startswith("AUDIT OK ")
     assert line(verdict).endswith(" unproven=3")
@@ -316,6 +332,24 @@ def test_without_signatures_who_called_is_counted_as_a_claim(kept: Kept, tmp_pat
     by_call = {"rated", "coin", "left", "closed early", "running", "leaving"}
     assert verdict.unproven.sessions >= len(by_call)
     assert verdict.unproven.sessions < verdict.counts["sessions"]  # the others: by signatures alone
+
+
+def test_a_tip_that_is_told_twice_is_not_proven_twice(kept: Kept, tmp_path: Path) -> None:
+    """One call, two tips in the log: the second may have come out of another contract."""
+    rows = list(Archive.read(kept.folder).rows("logs"))
+    tx = next(row[TX_OF_LOG] for row in rows if row[TOPICS].startswith(Tipped.TOPIC))
+    place = {"logs": TX_OF_LOG, "transfers": 2}
+
+    def twice(table: str) -> Change:
+        at = place[table]
+        return lambda row: [row, (row[0], row[1] + 50, *row[2:])] if row[at] == tx else row
+
+    verdict = audit_archive(
+        falsified(kept, tmp_path, logs=twice("logs"), transfers=twice("transfers"))
+    )
+    assert verdict.ok
+    assert verdict.counts["tips"] == kept.verdict.counts["tips"] + 1
+    assert verdict.unproven.through_contracts == kept.verdict.unproven.through_contracts + 1
 
 
 def test_a_call_said_to_come_out_of_a_stranger_s_contract_is_counted(

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Entry, Place, Transaction
+from honorarium.audit.facts import Entry, Nested, Place, Transaction
 from honorarium.audit.origin import Origins
 from honorarium.audit.payments import DepositRow, PaymentRow, TipRow, WithdrawalRow, payment_of
 from honorarium.audit.signed import Judged, Signed, authorized_payment
 from honorarium.errors.refusals import moment
-from honorarium.ids import ZERO_HASH, Address, SessionId
+from honorarium.ids import ZERO_HASH, Address, Hash, SessionId
 from honorarium.protocol.events import Deposited, Tipped, Withdrawn
 from honorarium.protocol.messages import Withdrawal, deposit_nonce, tip_nonce
 from honorarium.units import BaseUnits, UnixTime
@@ -29,6 +29,7 @@ class PaymentConsent:
     ) -> None:
         self._place, self._separator, self._origins = place, separator, origins
         self._numbers: dict[Address, int] = {}  # of each account's last signed withdrawal
+        self._explained = Hash(b"")  # the last transaction whose one payment was met
 
     def check(self, entry: Entry) -> Iterator[Judged]:
         """What speaks against the consent that this payment needs."""
@@ -44,10 +45,15 @@ class PaymentConsent:
             yield finding_at(entry, rule, session_id, "the transaction of this event", found)
             return
         row = payment_of(sent.data) if sent.to == to else None
-        if row is None or not isinstance(row, kind):
+        if row is None or not isinstance(row, kind) or entry.tx_hash == self._explained:
             yield from self._origins.elsewhere(entry, rule, session_id)
             return
-        yield from self._judge(entry, row, sent)
+        judged = [
+            self._origins.unless_nested(each, entry) for each in self._judge(entry, row, sent)
+        ]
+        if not any(isinstance(each, Nested) for each in judged):
+            self._explained = entry.tx_hash
+        yield from judged
 
     def _judge(self, entry: Entry, row: PaymentRow, sent: Transaction) -> list[Judged]:
         event = entry.event

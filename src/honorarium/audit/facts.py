@@ -6,7 +6,7 @@ times unix seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -105,7 +105,8 @@ class Facts:
     `entries` may be a stream. The rest is asked for when it is needed: `separator` gives a token's
     EIP-712 domain, `transfers` the logs of these tokens (to the escrow, from it, and of tips) over
     the same blocks, `state` what storage holds at a block, `code` whether an account was a contract
-    at a block (None: nobody can tell any more), and `happened` all that a transaction did.
+    at a block (None: nobody can tell any more), and `happened` what a transaction did, each with
+    how often.
     """
 
     place: Place
@@ -114,7 +115,7 @@ class Facts:
     transfers: Callable[[Iterable[Address]], Iterable[Transfer]]
     state: Callable[[Questions, BlockNumber], State]
     code: Callable[[Address, BlockNumber], bool | None]
-    happened: Callable[[BlockNumber, Hash], Container[Happening]]
+    happened: Callable[[BlockNumber, Hash], Mapping[Happening, int]]
     at: tuple[BlockNumber, ...] = ()
     """Blocks at which storage is compared too, beside the last one."""
 
@@ -162,10 +163,11 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Nested:
     """An event that the call in its transaction does not explain: a finding, unless that call did
-    something of its `own`, in the middle of which another contract could call.
+    something of its `own` beside this event, in the middle of which another contract could call.
     """
 
     own: frozenset[Happening]
+    happening: Happening
     finding: Finding
 
 

@@ -31,6 +31,7 @@ from honorarium.audit.envelope import altered
 from honorarium.audit.errors import TransactionAltered
 from honorarium.audit.facts import Claimed, Entry, Finding, Happening, Nested, Place
 from honorarium.audit.payments import DepositRow, TipRow, WithdrawalRow, payment_of
+from honorarium.audit.signed import Judged
 from honorarium.ids import Hash, SessionId
 from honorarium.protocol.events import Deposited, Event, Tipped, Withdrawn
 from honorarium.protocol.terms import Terms
@@ -130,9 +131,7 @@ class Origins:
             raise TransactionAltered(entry.tx_hash, entry.block, why)
         self._hashed = entry.tx_hash
 
-    def elsewhere(
-        self, entry: Entry, rule: str, session_id: SessionId | None
-    ) -> Iterator[Finding | Nested | Claimed]:
+    def elsewhere(self, entry: Entry, rule: str, session_id: SessionId | None) -> Iterator[Judged]:
         """What speaks against an event that is not in its transaction's data."""
         sent = entry.transaction
         assert sent is not None
@@ -148,7 +147,16 @@ class Origins:
             return
         found = f"a call of {call.name} about something else"
         finding = finding_at(entry, rule, session_id, expected, found)
-        yield Nested(call.own, finding) if call.hands_over else finding
+        yield Nested(call.own, happening_of(entry.event), finding) if call.hands_over else finding
+
+    def unless_nested(self, judged: Judged, entry: Entry) -> Judged:
+        """A finding about the only thing that a call asks for: none if that happened beside it."""
+        sent = entry.transaction
+        contract = None if sent is None else self._ours.get(sent.to)
+        if sent is None or contract is None or not isinstance(judged, Finding):
+            return judged
+        call = call_of(contract, sent.data, self._id_of)
+        return judged if call is None else Nested(call.own, happening_of(entry.event), judged)
 
 
 def _names(contract: ContractName) -> dict[bytes, str]:

@@ -85,7 +85,8 @@ def resolve(
             assert finding.block is not None
             assert finding.tx_hash is not None
             done = facts.happened(finding.block, finding.tx_hash)
-            explained = any(each in done for each in doubt.own)
+            times = sum(done.get(each, 0) for each in doubt.own)
+            explained = times > (doubt.happening in doubt.own)
             unproven.through_contracts += explained
         else:
             explained = _by_a_contract(doubt, facts, unproven)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 from typing import Final
@@ -66,24 +67,24 @@ class _Transactions:
         return self._known.get(tx_hash) if self._block == block else None
 
 
-def happened_in(archive: Archive) -> Callable[[BlockNumber, Hash], Container[Happening]]:
+def happened_in(archive: Archive) -> Callable[[BlockNumber, Hash], Counter[Happening]]:
     """Tells what a transaction did; best asked in the chain's order."""
 
     @lru_cache(maxsize=1)
-    def done_in(number: int) -> dict[bytes, set[Happening]]:
-        done: dict[bytes, set[Happening]] = {}
+    def done_in(number: int) -> dict[bytes, Counter[Happening]]:
+        done: dict[bytes, Counter[Happening]] = {}
         files = next(each.files for each in archive.segments if each.number == number)
         for row in read_rows(archive.folder / files["logs"].name, LOG_COLUMNS):
             block, index, _, tx_hash, address, topics, data = row
             event = event_of(archive.place, block, index, address, topics, data)
-            done.setdefault(tx_hash, set()).add(happening_of(event))
+            done.setdefault(tx_hash, Counter())[happening_of(event)] += 1
         return done
 
-    def happened(block: BlockNumber, tx_hash: Hash) -> Container[Happening]:
+    def happened(block: BlockNumber, tx_hash: Hash) -> Counter[Happening]:
         for segment in archive.segments:
             if segment.first <= block <= segment.last:
-                return done_in(segment.number).get(tx_hash, ())
-        return ()
+                return done_in(segment.number).get(tx_hash, Counter())
+        return Counter()
 
     return happened
 
