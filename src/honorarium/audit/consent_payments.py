@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from honorarium.audit.check import finding_at
-from honorarium.audit.facts import Entry, Nested, Place, Transaction
+from honorarium.audit.facts import Entry, Finding, Place, Transaction
 from honorarium.audit.origin import Origins
 from honorarium.audit.payments import DepositRow, PaymentRow, TipRow, WithdrawalRow, payment_of
 from honorarium.audit.signed import Judged, Signed, authorized_payment
@@ -48,11 +48,13 @@ class PaymentConsent:
         if row is None or not isinstance(row, kind) or entry.tx_hash == self._explained:
             yield from self._origins.elsewhere(entry, rule, session_id)
             return
-        judged = [
-            self._origins.unless_nested(each, entry) for each in self._judge(entry, row, sent)
-        ]
-        if not any(isinstance(each, Nested) for each in judged):
-            self._explained = entry.tx_hash
+        judged = self._judge(entry, row, sent)
+        if any(isinstance(each, Finding) for each in judged):
+            yield self._origins.contradicted(entry, judged)
+            return
+        self._explained = entry.tx_hash
+        if isinstance(row, WithdrawalRow) and row.account is not None:
+            self._numbers[row.account] = row.nonce
         yield from judged
 
     def _judge(self, entry: Entry, row: PaymentRow, sent: Transaction) -> list[Judged]:
@@ -117,7 +119,6 @@ class PaymentConsent:
         last = self._numbers.get(event.account)
         if last is not None and row.nonce <= last:
             signed.found(f"a withdrawal number above {last} of this account", row.nonce)
-        self._numbers[event.account] = row.nonce
         return money.judged + signed.judged
 
     def _tip(self, entry: Entry, event: Tipped, row: TipRow, sent: Transaction) -> list[Judged]:

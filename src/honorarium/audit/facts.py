@@ -162,13 +162,18 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """An event that the call in its transaction does not explain: a finding, unless that call did
+    """An event that the call in its transaction does not explain: findings, unless that call did
     something of its `own` beside this event, in the middle of which another contract could call.
     """
 
     own: frozenset[Happening]
     happening: Happening
-    finding: Finding
+    findings: tuple[Finding, ...]  # about this one event
+
+    @property
+    def finding(self) -> Finding:
+        """The first of them."""
+        return self.findings[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from honorarium.audit.calldata import (
 from honorarium.audit.check import finding_at
 from honorarium.audit.envelope import altered
 from honorarium.audit.errors import TransactionAltered
-from honorarium.audit.facts import Claimed, Entry, Finding, Happening, Nested, Place
+from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Happening, Nested, Place
 from honorarium.audit.payments import DepositRow, TipRow, WithdrawalRow, payment_of
 from honorarium.audit.signed import Judged
 from honorarium.ids import Hash, SessionId
@@ -147,16 +147,21 @@ class Origins:
             return
         found = f"a call of {call.name} about something else"
         finding = finding_at(entry, rule, session_id, expected, found)
-        yield Nested(call.own, happening_of(entry.event), finding) if call.hands_over else finding
+        yield (
+            Nested(call.own, happening_of(entry.event), (finding,)) if call.hands_over else finding
+        )
 
-    def unless_nested(self, judged: Judged, entry: Entry) -> Judged:
-        """A finding about the only thing that a call asks for: none if that happened beside it."""
+    def contradicted(self, entry: Entry, judged: list[Judged]) -> Judged:
+        """What speaks against an event by the only thing that its transaction's call asks for: all
+        of it, unless that happened beside this event.
+        """
         sent = entry.transaction
-        contract = None if sent is None else self._ours.get(sent.to)
-        if sent is None or contract is None or not isinstance(judged, Finding):
-            return judged
-        call = call_of(contract, sent.data, self._id_of)
-        return judged if call is None else Nested(call.own, happening_of(entry.event), judged)
+        assert sent is not None
+        call = call_of(self._ours[sent.to], sent.data, self._id_of)
+        findings = [each.finding if isinstance(each, Doubt) else each for each in judged]
+        own = frozenset() if call is None else call.own
+        said = tuple(each for each in findings if isinstance(each, Finding))
+        return Nested(own, happening_of(entry.event), said)
 
 
 def _names(contract: ContractName) -> dict[bytes, str]:

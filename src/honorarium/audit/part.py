@@ -91,7 +91,7 @@ def resolve(
         else:
             explained = _by_a_contract(doubt, facts, unproven)
         if not explained:
-            yield finding
+            yield from doubt.findings if isinstance(doubt, Nested) else (finding,)
         elif finding.session is not None and finding.session not in resting:
             resting.add(finding.session)
             unproven.sessions += 1
