@@ -200,22 +200,22 @@ def measure_collection() -> dict[str, int | float]:
 def _questions(node: Node, contents: Any) -> dict[str, list[Callable[[], object]]]:
     """What collecting asks the node, to be asked again; this first time warms it up."""
     asked: dict[str, list[Callable[[], object]]] = {"eth_getLogs": [], "all others": []}
-    request, batch = node.core.request, node.core.batch
+    wire = node.core.wire
+    ask, ask_many = wire.ask, wire.ask_many
 
-    async def one(method: str, params: Any = ()) -> Any:
+    async def one(method: str, params: Any) -> Any:
         kind = "eth_getLogs" if method == "eth_getLogs" else "all others"
         asked[kind].append(partial(node.request, method, list(params)))
-        return await request(method, params)
+        return await ask(method, params)
 
     async def many(requests: Any) -> Any:
-        listed = list(requests)
-        asked["all others"].append(partial(node.batch, listed))
-        return await batch(listed)
+        asked["all others"].append(partial(node.batch, list(requests)))
+        return await ask_many(requests)
 
-    vars(node.core).update(request=one, batch=many)
+    vars(wire).update(ask=one, ask_many=many)
     with Archive.scratch(Contents(*contents)) as archive:
         catch_up(node, archive)
-    vars(node.core).update(request=request, batch=batch)
+    del wire.ask, wire.ask_many
     return asked
 
 

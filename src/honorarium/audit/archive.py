@@ -17,6 +17,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -314,7 +315,12 @@ class Archive:
     ) -> None:
         """Adds the next segment, whole or not at all."""
         number = self.segments[-1].number + 1 if self.segments else 1
-        files = {table: self._write(f"{number:06}-{table}", table, rows[table]) for table in TABLES}
+        with ThreadPoolExecutor() as pool:  # each waits for the disk
+            parts = {
+                table: pool.submit(self._write, f"{number:06}-{table}", table, rows[table])
+                for table in TABLES
+            }
+        files = {table: part.result() for table, part in parts.items()}
         self.segments.append(Segment(number, first, last, *anchor, files))
         self.save()
 

@@ -7,6 +7,7 @@ asked for again, unless a reorganisation undid it: then the undone blocks are dr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -22,7 +23,7 @@ from honorarium.audit.state import StateReader
 from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.deploy import LOCAL_CHAINS
 from honorarium.chain.logs import RawLog, Topics, UnreadableLog, decode, raw_logs
-from honorarium.chain.node import Node, from_hex, to_hex
+from honorarium.chain.node import BATCH, Node, from_hex, to_hex
 from honorarium.errors import ChainReset, NodeBehind
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol.events import Deposited, SessionOpened, Tipped
@@ -170,7 +171,11 @@ class _Collector:
     def _keep(
         self, first: BlockNumber, last: BlockNumber, anchor: tuple[BlockNumber, Hash]
     ) -> None:
-        times, sent = self._surroundings()
+        # One thread asks the node and waits, while this one reads what it answered.
+        with ThreadPoolExecutor(1) as asking:
+            around = self._surroundings(asking)
+            transfers = asking.submit(self._transfers, first, last)
+            times, sent = around()
         logs: list[Row] = [
             (
                 log.block,
@@ -184,13 +189,15 @@ class _Collector:
             )
             for log in self.logs
         ]
-        rows = {"logs": logs, "transactions": sent, "transfers": self._transfers(first, last)}
+        rows = {"logs": logs, "transactions": sent, "transfers": transfers.result()}
         self.archive.append(first, last, anchor, rows)
 
     # ------------------------------------------------------------------ transactions and times
 
-    def _surroundings(self) -> tuple[dict[int, int], list[Row]]:
-        """The times of the blocks, and the transactions, of the logs that are at hand."""
+    def _surroundings(self, asking: Executor) -> Callable[[], tuple[dict[int, int], list[Row]]]:
+        """Has the node asked about the blocks and transactions of the logs that are at hand; what
+        is returned reads its answers: the times of the blocks, and the transactions.
+        """
         hashes: dict[int, Hash] = {}
         times: dict[int, int] = {}
         for log in self.logs:
@@ -200,28 +207,32 @@ class _Collector:
         wanted = dict.fromkeys((log.tx_hash, log.block) for log in self.logs)
         # On a local chain a transaction has a block of its own: one answer holds both.
         whole = self.node.chain_id in LOCAL_CHAINS
-        asked = [block for block, time in times.items() if whole or not time]
+        blocks = [block for block, time in times.items() if whole or not time]
         singles = [] if whole else list(wanted)
-        answers = self.node.batch(
-            [
-                *(("eth_getBlockByNumber", [hex(block), whole]) for block in asked),
-                *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in singles),
-            ]
-        )
-        blocks = dict(zip(asked, answers, strict=False))
-        for block, found in blocks.items():
-            times[block] = _time_of(block, found, hashes[block])
-        sent = {
-            tx_hash: found
-            for (tx_hash, _), found in zip(singles, answers[len(asked) :], strict=True)
-            if found is not None
-        }
-        if whole:
-            for found in blocks.values():
-                sent.update((Hash(from_hex(tx["hash"])), tx) for tx in found["transactions"])
-        return times, [
-            _sent(tx_hash, block, sent[tx_hash]) for tx_hash, block in wanted if tx_hash in sent
+        asked: list[tuple[str, list[Any]]] = [
+            *(("eth_getBlockByNumber", [hex(block), whole]) for block in blocks),
+            *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in singles),
         ]
+        parts = [
+            asking.submit(self.node.batch, asked[at : at + BATCH])
+            for at in range(0, len(asked), BATCH)
+        ]
+
+        def read() -> tuple[dict[int, int], list[Row]]:
+            answers = (answer for part in parts for answer in part.result())
+            sent: dict[tuple[Hash, BlockNumber], Row] = {}
+            for block, found in zip(blocks, answers, strict=False):
+                times[block] = _time_of(block, found, hashes[block])
+                for each in found["transactions"] if whole else ():
+                    at = Hash(from_hex(each["hash"])), block
+                    if at in wanted:
+                        sent[at] = _sent(*at, each)
+            for at, found in zip(singles, answers, strict=True):
+                if found is not None:
+                    sent[at] = _sent(*at, found)
+            return times, [sent[at] for at in wanted if at in sent]
+
+        return read
 
     # ------------------------------------------------------------------ tokens
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import rlp
 from eth_hash.auto import keccak
+from rlp.codec import encode_raw
 
 from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash
@@ -115,7 +116,7 @@ def header_of(found: Mapping[str, Any]) -> bytes:
     there = [(name, length) for name, length in _HEADER if found.get(name) is not None]
     fields = [_field(found[name], length) for name, length in there]
     for count in range(len(fields), _FIRST_FORK - 1, -1):
-        data = rlp.encode(fields[:count])
+        data = encode_raw(fields[:count])
         if keccak(data) == _hex(found["hash"]):
             return bytes(data)
     raise NotEncodable(f"the header of block {int(found['number'], 16)} has not the block's hash")
@@ -168,12 +169,12 @@ def read_transaction(data: bytes) -> Signed:
     by = dict(zip(names, content, strict=True))
     chain_id: int | None
     if kind:
-        chain_id, parity, signed = _int(by["chainId"]), v, bytes((kind,)) + rlp.encode(content)
+        chain_id, parity, signed = _int(by["chainId"]), v, bytes((kind,)) + encode_raw(content)
     elif v >= 35:
         chain_id, parity = (v - 35) // 2, (v - 35) % 2
-        signed = rlp.encode([*content, _minimal(chain_id), b"", b""])
+        signed = encode_raw([*content, _minimal(chain_id), b"", b""])
     else:
-        chain_id, parity, signed = None, v - 27, rlp.encode(content)
+        chain_id, parity, signed = None, v - 27, encode_raw(content)
     to, calldata = _plain_bytes(by["to"]), _plain_bytes(by["input"])
     if parity not in (0, 1) or len(to) not in (0, 20):
         raise ValueError("its signature or its recipient has no possible form")
@@ -197,7 +198,7 @@ def around_calldata(raw: bytes) -> tuple[bytes, bytes]:
     kind = raw[0] if raw[0] < 0x80 else 0
     place = (_FIELDS[kind] if kind else _LEGACY).index("input")
     fields = _decoded(raw[1:] if kind else raw)
-    end = len(raw) - sum(len(rlp.encode(field)) for field in fields[place + 1 :])
+    end = len(raw) - sum(len(encode_raw(field)) for field in fields[place + 1 :])
     return raw[: end - len(fields[place])], raw[end:]
 
 
@@ -236,7 +237,7 @@ def transaction_of(found: Mapping[str, Any]) -> bytes:
     names = _FIELDS[kind] if kind else _LEGACY
     parity = found.get("yParity") if kind and found.get("yParity") is not None else found["v"]
     fields = [_WRITERS.get(name, _field)(found.get(name)) for name in names]
-    data = rlp.encode([*fields, *(_field(each) for each in (parity, found["r"], found["s"]))])
+    data = encode_raw([*fields, *(_field(each) for each in (parity, found["r"], found["s"]))])
     data = bytes((kind,)) + data if kind else bytes(data)
     if keccak(data) != _hex(found["hash"]):
         raise NotEncodable(f"transaction {found['hash']} has another hash than its fields")
@@ -292,7 +293,7 @@ def receipt_of(found: Mapping[str, Any]) -> bytes:
         for log in found["logs"]
     ]
     numbers = (_field(found["status"]), _field(found["cumulativeGasUsed"]))
-    data = bytes(rlp.encode([*numbers, _hex(found["logsBloom"]), logs]))
+    data = bytes(encode_raw([*numbers, _hex(found["logsBloom"]), logs]))
     return bytes((kind,)) + data if kind else data
 
 
@@ -319,7 +320,7 @@ def read_word(data: bytes) -> int:
 
 def index_key(index: int) -> bytes:
     """Where a transaction, or its receipt, stands in its block's tree."""
-    return bytes(rlp.encode(_minimal(index)))
+    return bytes(encode_raw(_minimal(index)))
 
 
 def _plain_bytes(item: Item) -> bytes:
