@@ -209,21 +209,23 @@ def recipient_in(head: bytes) -> bytes:
     kind = head[0] if head and head[0] < 0x80 else 0
     if kind and kind not in _FIELDS:
         raise NotEncodable(f"it is a transaction of type {kind}")
-    at = 1 if kind else 0
-    if len(head) <= at or head[at] < 0xC0:
-        raise ValueError("it has not the fields of a transaction")
-    at += 1 + max(0, head[at] - 0xF7)  # the list's length
-    for _ in range((_FIELDS[kind] if kind else _LEGACY).index("to")):
-        at += 1 + _length(head, at)
-    return head[at + 1 : at + 1 + _length(head, at)]
+    try:
+        at = 1 if kind else 0
+        if head[at] < 0xC0:
+            raise ValueError("it has not the fields of a transaction")
+        at += 1 + max(0, head[at] - 0xF7)  # the list's length
+        for _ in range((_FIELDS[kind] if kind else _LEGACY).index("to")):
+            at += 1 + _length(head[at])
+        return head[at + 1 : at + 1 + _length(head[at])]
+    except IndexError:
+        raise ValueError("it has not the fields of a transaction") from None
 
 
-def _length(data: bytes, at: int) -> int:
+def _length(first: int) -> int:
     """How many bytes of a short field follow its first one."""
-    first = data[at] if at < len(data) else 0xFF
     if first > 0xB7:
         raise ValueError("it has not the fields of a transaction")
-    return max(0, first - 0x80)
+    return first - 0x80 if first > 0x80 else 0
 
 
 def transaction_of(found: Mapping[str, Any]) -> bytes:

@@ -163,6 +163,11 @@ def equivocations(session_id: SessionId, session: SessionRecord) -> Iterator[Fin
             )
 
 
+def may_deserve(row: SessionRow) -> bool:
+    """Whether the looks at a session's row can tell anything, or its rating counts."""
+    return bool(row.score) or row.status != "closed" or any(near_cap(row))
+
+
 # ---------------------------------------------------------------------- ratings
 
 

@@ -31,7 +31,7 @@ from honorarium.audit.facts import Doubt, Finding, Nested, Place, Unproven
 from honorarium.audit.journals import Journals
 from honorarium.audit.judge import balance_rows, counts_of, looks_of, spans_by
 from honorarium.audit.ledger import Ledger
-from honorarium.audit.looks import Ratings, Served, Ties, overlapping, served
+from honorarium.audit.looks import Ratings, Served, Ties, may_deserve, overlapping, served
 from honorarium.audit.part import Part
 from honorarium.audit.records import (
     Cause,
@@ -235,7 +235,12 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     write_sorted(plan.file("movements", bucket), moves, lambda row: bytes(row[0]), buckets)
     write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
     rows = list(session_rows(book))
-    write_sorted(plan.file("by-advisor", bucket), rows, lambda row: bytes(row[4]), buckets)
+    write_sorted(
+        plan.file("by-advisor", bucket),
+        (row for row in rows if may_deserve(row)),
+        lambda row: bytes(row[4]),
+        buckets,
+    )
     spans = spans_by(plan.journals, RUNNING)
     write_sorted(
         plan.file("served", bucket),

@@ -97,11 +97,11 @@ def transfers_of(archive: Archive, tokens: set[Address]) -> Iterator[Transfer]:
 def transfers_of_rows(rows: Iterable[Row]) -> Iterator[Transfer]:
     for block, index, tx_hash, token, sender, recipient, amount in rows:
         yield Transfer(
-            BlockNumber(block),
+            block,
             index,
-            Hash(tx_hash),
-            Address(token),
-            Address(sender),
-            Address(recipient),
+            tx_hash,
+            token,
+            sender,
+            recipient,
             BaseUnits(int.from_bytes(amount, "big")),
         )
