@@ -264,39 +264,35 @@ def check_esc_10(book: Book, entry: Entry) -> Iterator[Finding]:
             f"advisor 0x{session.advisor.hex()}",
             f"0x{event.advisor.hex()}",
         )
-    if isinstance(event, Rated):
-        expectations = _rating_expectations(session, entry, event)
-    else:
-        expectations = [
-            (session.score != 0, "an answer to a rating", "no rating"),
-            (not session.answered, "one answer", "a second one"),
-        ]
-    for holds, expected, found in expectations:
-        if not holds:
-            yield finding_at(entry, "ESC-10", event.session_id, expected, found)
+    faults = _rating_faults if isinstance(event, Rated) else _answer_faults
+    for expected, found in faults(session, entry):
+        yield finding_at(entry, "ESC-10", event.session_id, expected, found)
 
 
-def _rating_expectations(
-    session: SessionRecord, entry: Entry, event: Rated
-) -> list[tuple[bool, str, str]]:
+def _rating_faults(session: SessionRecord, entry: Entry) -> Iterator[tuple[str, str]]:
+    """What was expected, and what was found instead."""
+    event = entry.event
+    assert isinstance(event, Rated)
     window_ends = UnixTime(session.closed_at + RATING_WINDOW)
-    closed = session.status is Status.CLOSED
-    return [
-        (
-            event.client == session.client,
-            f"rated by client 0x{session.client.hex()}",
-            f"0x{event.client.hex()}",
-        ),
-        (1 <= event.score <= 5, "a score of 1 to 5", str(event.score)),
-        (closed, "a closed session", session.status.name.lower()),
-        (session.earned > 0, "a session that earned something", "earned 0"),
-        (session.score == 0, "one rating", f"a second one after {session.score}"),
-        (
-            not closed or entry.time <= window_ends,
-            f"rated by {moment(window_ends)}",
-            moment(entry.time),
-        ),
-    ]
+    if event.client != session.client:
+        yield f"rated by client 0x{session.client.hex()}", f"0x{event.client.hex()}"
+    if not 1 <= event.score <= 5:
+        yield "a score of 1 to 5", str(event.score)
+    if not session.over:
+        yield "a closed session", session.status.name.lower()
+    if session.earned <= 0:
+        yield "a session that earned something", "earned 0"
+    if session.score:
+        yield "one rating", f"a second one after {session.score}"
+    if session.over and entry.time > window_ends:
+        yield f"rated by {moment(window_ends)}", moment(entry.time)
+
+
+def _answer_faults(session: SessionRecord, entry: Entry) -> Iterator[tuple[str, str]]:
+    if not session.score:
+        yield "an answer to a rating", "no rating"
+    if session.answered:
+        yield "one answer", "a second one"
 
 
 def check_esc_11_known(book: Book, entry: Entry) -> Iterator[Finding]:
