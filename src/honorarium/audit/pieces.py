@@ -58,7 +58,7 @@ from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
-TOGETHER: Final = 16_000
+TOGETHER: Final = 8_000
 """About so many logs are taken apart at once."""
 RUNNING: Final = UnixTime(2**64 - 1)
 """The end of a span that runs on at the archive's last block, whose time no single piece knows."""
