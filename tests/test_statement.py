@@ -215,6 +215,26 @@ def test_quarters_are_the_zone_s_and_say_whether_they_are_whole() -> None:
     assert [each.activities for each in utc.quarters] == [3]
 
 
+def test_a_quarter_that_was_not_over_when_the_log_was_read_is_not_whole() -> None:
+    log = a_session(at=at_local("2026-02-10T12:00:00", BERLIN))
+    entries = read_entries(log.records, ADVISOR)
+    period = Period.of("2026-01-01", "2026-03-31", BERLIN)
+
+    def read_at(moment: str) -> Statement:
+        until = UnixTime(START + at_local(moment, BERLIN))
+        return state(entries, {USD.address: USD}, period, DOMAIN, until=until)
+
+    before, after = read_at("2026-03-31T23:59:59"), read_at("2026-04-01T00:00:00")
+    assert [(made.over, made.quarters[0].whole) for made in (before, after)] == [
+        (False, False),
+        (True, True),
+    ]
+    assert before.rows == after.rows
+    assert "2026-Q1,no," in quarters_csv(before)
+    assert "2026-Q1,yes," in quarters_csv(after)
+    assert as_pdf(before) != as_pdf(after)
+
+
 def test_a_session_paid_for_in_two_quarters_counts_in_each_and_tips_count_once() -> None:
     begin = at_local("2026-03-31T23:55:00", BERLIN) - 600
     log = a_session(units=(2, 4), at=begin)  # 23:55 and 00:05

@@ -214,13 +214,14 @@ def document(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(LONGEST_DOCUMENT + 1)
         if len(data) > LONGEST_DOCUMENT:
-            raise InputError(f"{path} is longer than any quote or voucher; ask for it once more")
+            raise InputError(f"{path} is longer than any file of its kind; ask for it once more")
         return data.decode("utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path} cannot be read: {reason}; check its name and folder") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text, so no quote or voucher; ask for it again") from None
+        why = "it is another kind of file, or damaged"
+        raise InputError(f"{path} is no text: {why}; ask for it again") from None
 
 
 def quote_file(path: Path, escrow: Domain) -> Quote:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from honorarium.bill import with_places
 from honorarium.bill.text import checksummed
-from honorarium.chain import Contracts, LogRecord, calls, receipts, transactions
+from honorarium.chain import BlockHead, Contracts, LogRecord, calls, receipts, transactions
 from honorarium.cli.common import LOCAL_NODE, AsJson, ManifestFile, Rpc, account_of, document
 from honorarium.cli.common import visible as shown_text
 from honorarium.cli.place import ChainFolder, contracts_at
@@ -20,7 +20,6 @@ from honorarium.ids import ZERO_ADDRESS, Address
 from honorarium.money import Token
 from honorarium.statement import Paid, Period, Rates, Statement, as_json, read_entries, state, write
 from honorarium.statement.sheets import fixed
-from honorarium.units import BlockNumber
 
 
 def statement(
@@ -74,7 +73,7 @@ def statement(
     if rates is not None and currency is not None:
         known = Rates.read(rates, document(rates), currency, period.zone)
     with contracts_at(rpc, chain, manifest) as contracts:
-        records, block = _history(contracts, account)
+        records, last_block = _history(contracts, account)
         entries = read_entries(records, account, _paid(contracts, records, account) if gas else ())
         wanted = {*entries.tokens, *map(_token, token or ())}
         if gas:
@@ -89,10 +88,11 @@ def statement(
             rates=known,
             balances={
                 each: contracts.node.read(
-                    calls.balance_of(contracts.escrow.contract, each, account), block
+                    calls.balance_of(contracts.escrow.contract, each, account), last_block.number
                 )
                 for each in wanted
             },
+            until=last_block.timestamp,
         )
     written = write(made, out, font=font)
     if json_:
@@ -105,14 +105,19 @@ def statement(
         console.print(_table(made, each))
     if not made.tokens:
         console.print("Nothing happened in this period.")
+    if not made.over:
+        then = made.period.local(last_block.timestamp)
+        when = f"{then:%Y-%m-%d %H:%M}, block {last_block.number:,}"
+        said = f"So far: the chain was read up to {when}, and the period goes on after it."
+        console.print(said, highlight=False, soft_wrap=True)
     names = ", ".join(path.name for path in written)
     console.print(f"[dim]written[/] {out}: {names}", highlight=False, soft_wrap=True)
 
 
-def _history(contracts: Contracts, account: Address) -> tuple[list[LogRecord], BlockNumber]:
+def _history(contracts: Contracts, account: Address) -> tuple[list[LogRecord], BlockHead]:
     """The account's records up to a block, and that block: others may follow in between."""
-    last = contracts.node.block().number
-    return [each for each in contracts.account_history(account) if each.block <= last], last
+    last = contracts.node.block()
+    return [each for each in contracts.account_history(account) if each.block <= last.number], last
 
 
 def _token(text: str) -> Address:

@@ -30,8 +30,9 @@ class DeskUnreachable(NodeUnreachable):
         self.url, self.reason = url, reason
         ChainError.__init__(
             self,
-            f"no desk answers at {shown_url(url)}: {reason}; what was handed over may still be "
-            "done: try again with the same idempotency key; or start a desk (`honorarium serve`)",
+            f"no desk answers at {shown_url(url)}: {reason}; check that one runs there, or start "
+            "one with `honorarium serve`; what was handed over may still be done: hand it over "
+            "again with the same idempotency key",
         )
 
 

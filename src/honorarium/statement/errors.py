@@ -25,13 +25,14 @@ class PeriodNotUsable(InputError):
 
 
 class RatesUnreadable(InputError):
-    """A line of a file of exchange rates that cannot be used."""
+    """A file of exchange rates that cannot be used, and which of its lines; None: all of it."""
 
-    def __init__(self, path: Path, line: int, reason: str) -> None:
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
         self.path, self.line, self.reason = path, line, reason
+        what = f"{path} has no rate" if line is None else f"line {line} of {path} is no rate"
         super().__init__(
-            f"line {line} of {path} is no exchange rate: {reason}; a line is time,token,currency,"
-            "rate, such as 2026-01-05,0x...,EUR,0.9213 (docs/statements.md)"
+            f"{what} that can be used: {reason}; a line is time,token,currency,rate, such as "
+            "2026-01-05,0x...,EUR,0.9213 (docs/statements.md)"
         )
 
 

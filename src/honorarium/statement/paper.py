@@ -185,6 +185,8 @@ def _head(paper: _Paper, statement: Statement) -> None:
     paper.line_of("Statement", 11)
     paper.ink(10.5, SOFT)
     paper.line_of(f"{day_words(period.first)} to {day_words(period.last)}")
+    if statement.until is not None and not statement.over:
+        paper.line_of(f"so far: read up to {day_words(period.day(statement.until))}")
     bottom = paper.get_y()
     if len(earners := [t for t in statement.tokens if _earned(statement, t)]) == 1:
         paper.set_xy(paper.w / 2, top)
@@ -310,7 +312,7 @@ def _quarters(paper: _Paper, statement: Statement) -> None:
     paper.rule()
     if partial:
         paper.ink(8, SOFT)
-        paper.line_of("* Only a part of this quarter lies in the period.")
+        paper.line_of("* Only a part of this quarter is stated.")
 
 
 def _entries(paper: _Paper, statement: Statement) -> None:

@@ -79,7 +79,9 @@ class Rates:
             found[key] = rate
         mine = [(t, rate) for (t, named, _), rate in found.items() if named == currency]
         if not mine:
-            raise RatesUnreadable(path, 1, f"there is no rate in {currency} in it")
+            others = ", ".join(sorted({named for _, named, _ in found})) or "no currency"
+            why = f"there is no rate in {currency} in it, but in {others}"
+            raise RatesUnreadable(path, None, why)
         return cls(currency, path.name, mine)
 
     @property
@@ -115,7 +117,11 @@ def _moment(text: str, zone: ZoneInfo) -> int:
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         midnight = dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), zone)
         return int(midnight.timestamp())
-    at = dt.datetime.fromisoformat(text)
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        wanted = "2026-01-05 or 2026-01-05T14:30:00+01:00"
+        raise ValueError(f"{text!r} is no date or time such as {wanted}") from None
     if at.tzinfo is None:
         raise ValueError(f"the time {text} has no offset, such as Z or +01:00")
     return int(at.timestamp())

@@ -119,6 +119,7 @@ def _as_dict(statement: Statement) -> dict[str, Any]:
         "from": period.first.isoformat(),
         "to": period.last.isoformat(),
         "zone": period.zone.key,
+        "over": statement.over,
         "currency": rates.currency if rates else None,
         "left_out": statement.left_out,
         "tokens": [_token(statement, token) for token in statement.tokens],

@@ -20,6 +20,7 @@ from honorarium.protocol.typed_data import Domain
 from honorarium.statement.entries import Entries, Entry, Kind
 from honorarium.statement.errors import BalanceDiffers, PeriodNotUsable
 from honorarium.statement.rates import Rates
+from honorarium.units import UnixTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Quarter:
     number: int
     token: Token
     whole: bool
-    """All of its days lie in the period."""
+    """All of its days lie in the period, and were over when the log was read."""
     activities: int
     consideration: int
     tips: int
@@ -161,6 +162,20 @@ class Statement:
     """What the escrow owed the advisor when the period began, by token."""
     left_out: int
     """Entries of the period in tokens that the advisor never agreed to be paid in."""
+    until: UnixTime | None = None
+    """The time up to which the log was read; None: beyond the period."""
+
+    @property
+    def complete_to(self) -> dt.date:
+        """The last day of the period of which nothing can be missing; it may lie before `first`."""
+        if self.until is None:
+            return self.period.last
+        return min(self.period.last, self.period.day(self.until) - dt.timedelta(1))
+
+    @property
+    def over(self) -> bool:
+        """The log was read beyond the end of the period: no more entries can come."""
+        return self.complete_to == self.period.last
 
     def sums(self, token: Token) -> Sums:
         """What the rows of a token add up to."""
@@ -189,12 +204,14 @@ def state(
     name: str = "",
     rates: Rates | None = None,
     balances: Mapping[Address, int] | None = None,
+    until: UnixTime | None = None,
 ) -> Statement:
     """The statement of the entries' account.
 
     `tokens` are those to be stated: what came in others is counted and left out, since anybody can
     send anything. `balances` are what the contract owes now, after the last entry: they must be
-    what the entries lead to.
+    what the entries lead to. `until` is the time of the last block that was read: what the period
+    has after it is still to come, and its quarters are not complete; None: the period is over.
 
     Raises RateMissing, BalanceDiffers.
     """
@@ -234,6 +251,7 @@ def state(
             e.token not in tokens and period.first <= period.day(e.time) <= period.last
             for e in entries.entries
         ),
+        until=until,
     )
 
 
@@ -289,7 +307,7 @@ def _quarters(statement: Statement) -> Iterator[Quarter]:
         begins = dt.date(year, 3 * number - 2, 1)
         after = dt.date(year + number // 4, 3 * number % 12 + 1, 1)
         period = statement.period
-        whole = period.first <= begins and after - dt.timedelta(1) <= period.last
+        whole = period.first <= begins and after - dt.timedelta(1) <= statement.complete_to
         for token in statement.tokens:
             if token in per_token:
                 yield _quarter(year, number, token, whole, per_token[token])
