@@ -207,7 +207,7 @@ def _tell(running: _Running, told: tuple[int, str]) -> tuple[int, str]:
     for said in running.said[count:]:
         typer.echo("! " + said, err=True)
     if running.trouble != trouble:
-        now = f"! {visible(running.trouble)}" if running.trouble else "! it answers again"
+        now = f"! {visible(running.trouble)}" if running.trouble else "! the desk answers again"
         typer.echo(now, err=True)
     return len(running.said), running.trouble
 
@@ -325,9 +325,9 @@ def _said(notice: Notice) -> str:
         case AdvisorSilent(_, units):
             return f"the advisor is silent; {units:,} units are signed and not acknowledged"
         case Held():
-            return "nobody looked at the meter for a while, so it held"
+            return "nobody looked at the meter for a while, so it held: this time does not count"
         case Resumed():
-            return "it counts again"
+            return "the meter counts again"
 
 
 # ---------------------------------------------------------------------- the screen

@@ -103,9 +103,9 @@ class Ledger:
         except IntegrityError:
             raise  # what the caller may have meant to find out
         except DBAPIError as error:
-            raise LedgerUnusable(self.place, str(error.orig).strip()) from error
+            raise LedgerUnusable(self.place, _in_a_line(error.orig)) from error
         except SQLAlchemyError as error:
-            raise LedgerUnusable(self.place, str(error).strip()) from error
+            raise LedgerUnusable(self.place, _in_a_line(error)) from error
 
     def is_there(self) -> bool:
         """Whether somebody set it up already."""
@@ -159,6 +159,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _in_a_line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())
 
 
 def full_url(given: str) -> str:
