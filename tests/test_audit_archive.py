@@ -43,7 +43,7 @@ from honorarium.chain import Deployed, LocalChain, Manifest, Node
 from honorarium.chain.node import to_hex
 from honorarium.cli.audit import audit as audit_command
 from honorarium.cli.place import AuditPlaceUnclear
-from honorarium.errors import ChainReset, NodeBehind
+from honorarium.errors import ChainReset, InputError, NodeBehind
 from honorarium.ids import Address, Hash
 from honorarium.units import BlockNumber
 from lives import MORNING, PARTIES, Day, Stage, live_a_day
@@ -459,6 +459,10 @@ def test_the_command_keeps_what_it_read_and_audits_it_again_without_a_node(
     assert again.exit_code == 0, again.output
     assert again.stdout == first.stdout
     assert json.loads((export / "export.json").read_text())["ok"] is True
+    later = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "later"), "--at", "999999"])
+    assert isinstance(later.exception, InputError)
+    assert "999,999 is outside" in str(later.exception)
+    assert not (tmp_path / "later").exists()
     beside = CliRunner().invoke(app, ["--from", str(store), "--rpc", stage.node.url])
     assert isinstance(beside.exception, AuditPlaceUnclear)
     nothing = CliRunner().invoke(app, ["--from", str(export)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final
@@ -42,7 +42,7 @@ from honorarium.audit.report import UNPROVEN
 from honorarium.chain import Manifest, Node, calls
 from honorarium.cli.common import account_of
 from honorarium.cli.place import AuditPlaceUnclear, place
-from honorarium.errors import ContractError, NodeError
+from honorarium.errors import ContractError, InputError, NodeError
 from honorarium.ids import Address
 from honorarium.money import COIN
 from honorarium.protocol import Domain
@@ -182,6 +182,7 @@ def audit(
                     progress=progress,
                 )
             symbols = _symbols(node, verdict)
+        _compared(at or (), verdict)
         folder = out or chain or Path()
         path = write(verdict, folder)
         page = write_page(verdict, folder, symbols)
@@ -280,6 +281,17 @@ def _show(console: Console, verdict: Verdict, path: Path) -> None:
     if verdict.findings:
         console.print(_findings(verdict.findings))
     _told(console, "written", path)
+
+
+def _compared(at: Iterable[int], verdict: Verdict) -> None:
+    """Whoever names a block is told if it was not compared. Raises InputError."""
+    first, last = verdict.place.first, verdict.place.last
+    missed = [f"{block:,}" for block in at if not first <= block <= last]
+    if missed:
+        raise InputError(
+            f"--at {', '.join(missed)} is outside of what was audited, blocks {first:,} to "
+            f"{last:,}; name blocks of these, or wait until there are more"
+        )
 
 
 def _told(console: Console, what: str, path: Path) -> None:
