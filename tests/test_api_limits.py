@@ -352,6 +352,8 @@ def test_what_is_not_there_is_a_problem_too(start: Start) -> None:
         assert answer.json()["status"] == status
         assert answer.headers["content-type"] == "application/problem+json"
     assert one.ask("PATCH", "/v1").headers["allow"] == "GET"
+    assert one.ask("PATCH", "/v1/sessions").headers["allow"] == "GET, POST"
+    assert one.ask("POST", f"/v1/advisors/0x{'11' * 20}").headers["allow"] == "GET, PUT"
 
 
 def test_a_fault_of_the_desks_own_has_a_number_that_is_in_the_log_and_tells_nothing(

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from orjson import dumps
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from honorarium import errors
 from honorarium.api.deps import NoAddress, NoSessionId
@@ -341,12 +342,23 @@ async def _validation(request: Request, error: Exception) -> Response:
     return answer(RequestNotUsable(faults))
 
 
+def _methods_of(request: Request) -> list[str]:
+    """What its path takes: each method has a route of its own, so that one alone knows only one."""
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, method = request.url.path, request.method
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        return answer(MethodNotAllowed(method, path, allowed))
+        return answer(MethodNotAllowed(method, path, ", ".join(_methods_of(request))))
     if error.status_code == 404:
         return answer(NoSuchRoute(method, path))
     return answer(RequestNotUsable([{"where": "request", "why": str(error.detail)}]))
