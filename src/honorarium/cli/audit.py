@@ -258,20 +258,23 @@ def _bar(console: Console) -> Iterator[_Bars]:
         yield _Bars(bars)
 
 
+def _so_many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _show(console: Console, verdict: Verdict, path: Path) -> None:
     counts = verdict.counts
     console.print(
-        f"[bold]{counts['sessions']:,}[/] sessions ({counts['closed']:,} closed, "
-        f"{counts['open'] + counts['closing']:,} running) in {counts['events']:,} events, "
-        f"{counts['accounts']:,} balances, blocks {verdict.place.first:,} to "
-        f"{verdict.place.last:,}",
+        f"{_so_many(counts['sessions'], 'session')} ({counts['closed']:,} closed, "
+        f"{counts['open'] + counts['closing']:,} running) in "
+        f"{_so_many(counts['events'], 'event')}, {_so_many(counts['accounts'], 'balance')}, "
+        f"blocks {verdict.place.first:,} to {verdict.place.last:,}",
         highlight=False,
     )
     unproven = verdict.unproven
     counted = {what: getattr(unproven, name) for name, what in UNPROVEN.items()}
     if any(counted.values()):
-        several = "" if unproven.sessions == 1 else "s"
-        whose = f", in {unproven.sessions:,} session{several}" if unproven.sessions else ""
+        whose = f", in {_so_many(unproven.sessions, 'session')}" if unproven.sessions else ""
         listed = ", ".join(f"{what} ({count:,})" for what, count in counted.items() if count)
         console.print(f"[yellow]not proven[/]{whose}: {listed}", highlight=False)
     if verdict.looks:

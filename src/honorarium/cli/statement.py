@@ -146,7 +146,11 @@ def _table(made: Statement, token: Token) -> Table:
             cells.append("" if worth is None else fixed(worth, rates.places))
         table.add_row(*cells)
 
-    row(f"fees, {sums.sessions:,} sessions", sums.gross, sums.worth_gross)
+    row(
+        f"fees, {sums.sessions:,} session{'' if sums.sessions == 1 else 's'}",
+        sums.gross,
+        sums.worth_gross,
+    )
     row("platform's share", -sums.platform, -sums.worth_platform)
     row("net fees", sums.net, sums.worth_net)
     row("tips", sums.tips, sums.worth_tips)
