@@ -94,9 +94,9 @@ class Desk:
     def quote(self, *options: object) -> Path:
         meter = self.told(self.client, "account", "show")["meter"]
         words = ["quote", "--client", shown(self.client.address), "--meter", meter]
-        words += ["--out", "quote.json", *map(str, options)]
-        self.run(self.advisor, *words)
-        return self.folder / "quote.json"
+        out = self.folder / f"quote-{len(list(self.folder.glob('quote-*')))}.json"
+        self.run(self.advisor, *words, "--out", out, *options)
+        return out
 
 
 def desk_on(place: Place, node: Node, folder: Path) -> Desk:
@@ -180,6 +180,15 @@ def test_a_balance_opens_sessions_too(desk: Desk) -> None:
     desk.run(desk.client, "open", quote, "--pay", "balance")
     left = desk.told(desk.client, "balance")
     assert left["withdrawable"]["amount"] == "15"
+
+
+def test_a_quote_is_not_written_over(desk: Desk) -> None:
+    quote = desk.quote("--price", "1")
+    before = quote.read_text()
+    words = ("quote", "--client", shown(desk.client.address), "--meter", "0x" + "77" * 20)
+    refused = desk.refused(desk.advisor, *words, "--price", "2", "-o", quote)
+    assert refused["error"] == "FileInTheWay"
+    assert quote.read_text() == before
 
 
 def test_a_revoked_quote_never_opens(desk: Desk) -> None:

@@ -91,6 +91,8 @@ def test_a_session_lives_by_commands_without_a_node(
         client.does("ask", advisor.address, "standard", "-o", "quote.json")
         signed = json.loads(agent.stdout.readline())
         assert (signed["client"], signed["declined"]) == (client.address, None)
+    again = client.is_refused("ask", advisor.address, "standard", "-o", "quote.json")
+    assert again == "FileInTheWay"
     opened = client.does("open", "quote.json", "--deposit", "30")
     assert opened["deposit"]["amount"] == "30"
     assert opened["note"] is None

@@ -20,6 +20,7 @@ from honorarium.cli.common import (
     TokenName,
     account_of,
     meter_key,
+    must_be_free,
     plain,
     show,
     signer,
@@ -147,6 +148,7 @@ def ask(
 
     Example: honorarium ask 0x... standard --desk http://127.0.0.1:8470 -o quote.json
     """
+    must_be_free(out)
     with Desk.connect(desk, manifest=manifest) as place:
         client = signer(keystore, key_env).address
         with waiting("the advisor's agent"):

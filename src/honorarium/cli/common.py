@@ -100,6 +100,17 @@ class NotAnAddress(InputError):
         )
 
 
+class FileInTheWay(InputError):
+    """A file that is there already, where a quote was to go."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} is there already, and may be the only copy of another quote; nothing was "
+            "asked for: move it away, or name another file"
+        )
+
+
 class SessionNotFound(InputError):
     """Text that names no session of this deployment."""
 
@@ -206,6 +217,12 @@ def token_of(text: str | None) -> Address | None:
     if text is None:
         return None
     return ZERO_ADDRESS if text == "coin" else account_of(text)
+
+
+def must_be_free(path: Path | None) -> None:
+    """Raises FileInTheWay: what somebody agreed to is not written over."""
+    if path is not None and path.is_file():
+        raise FileInTheWay(path)
 
 
 def document(path: Path) -> str:

@@ -27,6 +27,7 @@ from honorarium.cli.common import (
     account_of,
     connected,
     moment,
+    must_be_free,
     plain,
     session_terms,
     show,
@@ -109,6 +110,7 @@ def quote(
 
     Example: honorarium quote --client 0x... --meter 0x... --price 1.50 --max-units 60 -o quote.json
     """
+    must_be_free(out)
     with connected(rpc, manifest, desk) as contracts:
         advisor = Advisor(contracts, signer(keystore, key_env))
         known = contracts.token(token_of(token))
