@@ -100,19 +100,15 @@ class _Memory:
 
 def _resident(pid: int) -> float:
     """What a process and all below it hold, in MB; on other systems than Linux its own peak."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     try:
         status = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss:"))
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    below = 0.0
-    for child in children:
-        try:
-            below += _resident(int(child))
-        except (OSError, ValueError):
-            continue  # it just ended
-    return own / 1024 + below
+    except OSError:
+        return 0.0  # it has ended
+    own = sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("Pss:"))
+    return own / 1024 + sum(_resident(int(child)) for child in children)
 
 
 def measure_verification(folder: Path, signatures: int, cores: int) -> dict[str, int | float]:
