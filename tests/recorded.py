@@ -111,7 +111,7 @@ class Recorded:
 
     def entry(self, at: int, **fields: Any) -> Recorded:
         """Another block time, transaction, ... of the entry at `at`."""
-        changed = replace(self.entries[at], **fields)
+        changed = self.entries[at]._replace(**fields)
         return replace(self, entries=(*self.entries[:at], changed, *self.entries[at + 1 :]))
 
     def event(self, at: int, **fields: Any) -> Recorded:
@@ -125,8 +125,10 @@ class Recorded:
     def with_extra(self, event: Event, *, time: UnixTime | None = None) -> Recorded:
         """One more event at the end, as if out of the last transaction."""
         last = self.entries[-1]
-        extra = replace(last, index=last.index + 1, event=event, time=time or last.time)
-        return replace(self, entries=(*self.entries, replace(extra, transaction=None)))
+        extra = last._replace(
+            log=last.log + 1, event=event, time=time or last.time, transaction=None
+        )
+        return replace(self, entries=(*self.entries, extra))
 
     def again(self, at: int) -> Recorded:
         """The event at `at` a second time, at the end, with its transaction."""
@@ -139,7 +141,7 @@ class Recorded:
         transaction = self.entries[at].transaction
         assert isinstance(transaction, Transaction)
         unsigned: dict[str, Any] = {"head": None, "tail": None}
-        return self.entry(at, transaction=replace(transaction, **{**unsigned, **fields}))
+        return self.entry(at, transaction=transaction._replace(**{**unsigned, **fields}))
 
     def swap(self, at: int, old: bytes, new: bytes) -> Recorded:
         """Other bytes of the same length in the calldata at `at`."""

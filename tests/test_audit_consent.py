@@ -312,14 +312,14 @@ def _(w: Lived) -> Recorded:
 def _(w: Lived) -> Recorded:
     closed = w.facts.entries[w.at(SessionClosed, "left")].tx_hash
     return w.facts.with_transfers(
-        replace(t, recipient=STRANGER) if t.tx_hash == closed else t for t in w.facts.transfers
+        t._replace(recipient=STRANGER) if t.tx_hash == closed else t for t in w.facts.transfers
     )
 
 
 @false("tokens left for no reason", ("ESC-1", None))
 def _(w: Lived) -> Recorded:
     last = w.facts.transfers[-1]
-    out = replace(last, sender=w.facts.place.domain.contract, recipient=STRANGER)
+    out = last._replace(sender=w.facts.place.domain.contract, recipient=STRANGER)
     return w.facts.with_transfers((*w.facts.transfers, out))
 
 

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Final, Literal, get_args
 
-from eth_hash.auto import keccak
+from honorarium.hashing import keccak
 
 __all__ = ["CONTRACTS", "Artifact", "ContractName", "StorageEntry", "artifact"]
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from honorarium.audit.facts import Entry
 from honorarium.audit.records import (
-    Cause,
     Head,
     Movement,
     Posting,
@@ -148,7 +147,7 @@ class Book:
     tips: list[TipMade] = field(default_factory=list)
     ratings: list[RatingMade] = field(default_factory=list)
     tallies: dict[Address, tuple[int, int]] = field(default_factory=dict)
-    movements: dict[Movement, list[Cause]] = field(default_factory=lambda: defaultdict(list))
+    movements: list[Movement] = field(default_factory=list)
     sums: dict[Address, TokenSums] = field(default_factory=lambda: defaultdict(TokenSums))
     counts: Counter[str] = field(default_factory=Counter)
     credited: dict[At, int] = field(default_factory=lambda: defaultdict(int))
@@ -200,7 +199,7 @@ class Book:
         self.tips.append(
             TipMade(
                 entry.block,
-                entry.index,
+                entry.log,
                 entry.time,
                 entry.tx_hash,
                 event.session_id,
@@ -222,7 +221,7 @@ class Book:
             entry.time,
             event.from_balance,
             entry.block,
-            entry.index,
+            entry.log,
             entry.tx_hash,
         )
         self.sessions[event.session_id] = session
@@ -300,7 +299,7 @@ class Book:
                 Reading(
                     session_id,
                     entry.block,
-                    entry.index,
+                    entry.log,
                     entry.time,
                     entry.tx_hash,
                     units,
@@ -309,7 +308,7 @@ class Book:
                     closing,
                 )
             )
-            head = Head(units, event.journal, entry.time, entry.block, entry.index, entry.tx_hash)
+            head = Head(units, event.journal, entry.time, entry.block, entry.log, entry.tx_hash)
             session.heads = (*session.heads, head)
         if units >= session.units and units:
             session.units, session.journal = units, event.journal
@@ -340,10 +339,14 @@ class Book:
         if token == ZERO_ADDRESS:
             self.sums[token].paid_out -= event.refund
             return
-        pushed = Movement(entry.tx_hash, token, self.escrow, session.payer, session.refund)
-        if self.movements.get(pushed):
-            self.movements[pushed].pop()
-            self.sums[token].paid_out -= session.refund
+        for at in range(len(self.movements) - 1, -1, -1):
+            pushed = self.movements[at]
+            if pushed.tx_hash != entry.tx_hash:
+                break
+            if pushed.session == event.session_id and pushed.sender == self.escrow:
+                del self.movements[at]
+                self.sums[token].paid_out -= session.refund
+                break
 
     def _rated(self, entry: Entry, event: Rated) -> None:
         session = self.sessions.get(event.session_id)
@@ -355,7 +358,7 @@ class Book:
         self.ratings.append(
             RatingMade(
                 entry.block,
-                entry.index,
+                entry.log,
                 entry.time,
                 entry.tx_hash,
                 event.session_id,
@@ -383,7 +386,7 @@ class Book:
         what: str,
     ) -> None:
         self.postings.append(
-            Posting(entry.block, entry.index, entry.tx_hash, session, token, account, amount, what)
+            Posting(entry.block, entry.log, entry.tx_hash, session, token, account, amount, what)
         )
 
     def _moved_in(
@@ -391,8 +394,7 @@ class Book:
     ) -> None:
         self.sums[token].paid_in += amount
         if token != ZERO_ADDRESS:
-            moved = Movement(entry.tx_hash, token, sender, self.escrow, amount)
-            self.movements[moved].append(Cause("ESC-1", session, entry.block, entry.index))
+            self._move(entry, token, sender, self.escrow, amount, "ESC-1", session)
 
     def _moved_out(
         self,
@@ -405,8 +407,31 @@ class Book:
     ) -> None:
         self.sums[token].paid_out += amount
         if token != ZERO_ADDRESS:
-            moved = Movement(entry.tx_hash, token, self.escrow, recipient, amount)
-            self.movements[moved].append(Cause(rule, session, entry.block, entry.index))
+            self._move(entry, token, self.escrow, recipient, amount, rule, session)
+
+    def _move(
+        self,
+        entry: Entry,
+        token: Address,
+        sender: Address,
+        recipient: Address,
+        amount: int,
+        rule: str,
+        session: SessionId | None,
+    ) -> None:
+        self.movements.append(
+            Movement(
+                entry.tx_hash,
+                token,
+                sender,
+                recipient,
+                amount,
+                rule,
+                session,
+                entry.block,
+                entry.log,
+            )
+        )
 
 
 _ENTER: Final[dict[type[Event], Callable[[Book, Entry, Any], None]]] = {

@@ -8,12 +8,10 @@ either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Final, TypeGuard
+from typing import Final, NamedTuple, TypeGuard
 
-from eth_hash.auto import keccak
-
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_HASH, Address, Hash
 from honorarium.protocol.terms import PACKED_WORDS, Terms, unpacked
 
@@ -29,8 +27,7 @@ class Unreadable(ValueError):
     """Calldata that ends before what it promises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
+class Authorized(NamedTuple):
     """The payer's EIP-3009 authorization."""
 
     valid_after: int
@@ -38,8 +35,7 @@ class Authorized:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRow:
+class OpenRow(NamedTuple):
     """One opening. How the payer consents: by calling (None), by an authorization, or by a
     signature of `Opening` (bytes; empty: by calling).
     """
@@ -51,8 +47,7 @@ class OpenRow:
     payer: Authorized | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class CloseRow:
+class CloseRow(NamedTuple):
     """One close by the advisor, or (`finalize`) by anyone. `signature` is the meter's, r ‖ vs
     (EIP-2098), under the units and the journal; a close without a voucher has 0 units.
     """
@@ -66,8 +61,7 @@ class CloseRow:
     signature: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class RateRow:
+class RateRow(NamedTuple):
     """A rating."""
 
     terms: Terms
@@ -76,8 +70,7 @@ class RateRow:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRow:
+class AnswerRow(NamedTuple):
     """An answer to a rating."""
 
     terms: Terms
@@ -85,8 +78,7 @@ class AnswerRow:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ByRow:
+class ByRow(NamedTuple):
     """What `by` asks for: to leave a session (`revoke`: never to open it)."""
 
     terms: Terms
@@ -95,8 +87,7 @@ class ByRow:
     revoke: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TopUpRow:
+class TopUpRow(NamedTuple):
     """A larger deposit; how the payer consents as in `OpenRow`."""
 
     terms: Terms
@@ -104,8 +95,7 @@ class TopUpRow:
     payer: Authorized | bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class VoucherRow:
+class VoucherRow(NamedTuple):
     """A voucher that was settled; `signature` is the meter's, r ‖ vs (EIP-2098)."""
 
     terms: Terms

@@ -42,9 +42,7 @@ def finding_at(
     entry: Entry, rule: str, session: SessionId | None, expected: object, found: object
 ) -> Finding:
     """A finding about this event."""
-    return Finding(
-        rule, session, str(expected), str(found), entry.block, entry.index, entry.tx_hash
-    )
+    return Finding(rule, session, str(expected), str(found), entry.block, entry.log, entry.tx_hash)
 
 
 def check_esc_1(book: Book, entry: Entry) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ be contradicted, not set right: what rests on a token's word alone names that to
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from honorarium.audit.book import (
     At,
@@ -16,20 +16,20 @@ from honorarium.audit.book import (
 )
 from honorarium.audit.facts import Finding, Token, Transfer
 from honorarium.audit.records import (
-    Cause,
+    Moved,
     Movement,
     TipMade,
 )
 from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
-from honorarium.protocol.slot import REVOKED_FLAG, Slot, Status
+from honorarium.protocol.slot import OPEN_FLAG, REVOKED_FLAG, Slot, Status
 from honorarium.units import BlockNumber, UnixTime
 
 
 def check_movements(
     escrow: Address,
     tip_jar: Address,
-    movements: Mapping[Movement, list[Cause]],
+    movements: Collection[Movement],
     tips: Iterable[TipMade],
     transfers: Iterable[Transfer],
 ) -> Iterator[Finding]:
@@ -38,15 +38,15 @@ def check_movements(
 
     Tokens that came without a deposit are a surplus, not a finding.
     """
-    open_moves = {moved: len(causes) for moved, causes in movements.items() if causes}
-    others: Counter[Movement] = Counter()
+    missing: Counter[Moved] = Counter([each.moved for each in movements])
+    others: Counter[Moved] = Counter()
     for seen in transfers:
-        moved = Movement(seen.tx_hash, seen.token, seen.sender, seen.recipient, seen.amount)
-        left = open_moves.get(moved, 0)
+        moved = seen.moved
+        left = missing.get(moved, 0)
         if left > 1:
-            open_moves[moved] = left - 1
+            missing[moved] = left - 1
         elif left == 1:
-            del open_moves[moved]
+            del missing[moved]
         elif seen.sender == escrow and seen.recipient != escrow and seen.amount:
             yield Finding(
                 "ESC-1",
@@ -54,44 +54,56 @@ def check_movements(
                 "no transfer out without a withdrawal or a refund",
                 f"{seen.amount} to 0x{seen.recipient.hex()}",
                 seen.block,
-                seen.index,
+                seen.log,
                 seen.tx_hash,
                 f"token 0x{seen.token.hex()}",
                 token=seen.token,
             )
         else:
             others[moved] += 1
-    for moved, count in open_moves.items():
-        for cause in movements[moved][:count]:
-            yield _not_moved(moved, cause)
+    for movement in movements if missing else ():
+        if missing[movement.moved] > 0:
+            missing[movement.moved] -= 1
+            yield _not_moved(movement)
     yield from _tips(tip_jar, tips, others)
 
 
 def _tips(
-    tip_jar: Address, tips: Iterable[TipMade], transfers: Counter[Movement]
+    tip_jar: Address, tips: Iterable[TipMade], transfers: Counter[Moved]
 ) -> Iterator[Finding]:
     for tip in tips:
         if tip.token == ZERO_ADDRESS:
             continue
-        straight = Movement(tip.tx_hash, tip.token, tip.tipper, tip.advisor, tip.amount)
-        halves = straight._replace(recipient=tip_jar), straight._replace(sender=tip_jar)
+        session = tip.session if any(tip.session) else None
+        made = Movement(
+            tip.tx_hash,
+            tip.token,
+            tip.tipper,
+            tip.advisor,
+            tip.amount,
+            "ESC-13",
+            session,
+            tip.block,
+            tip.log,
+        )
+        straight = made.moved
+        halves = made._replace(recipient=tip_jar).moved, made._replace(sender=tip_jar).moved
         if transfers[straight]:
             transfers[straight] -= 1
         elif all(transfers[half] for half in halves):
             transfers.subtract(halves)
         else:
-            session = tip.session if any(tip.session) else None
-            yield _not_moved(straight, Cause("ESC-13", session, tip.block, tip.log))
+            yield _not_moved(made)
 
 
-def _not_moved(moved: Movement, cause: Cause) -> Finding:
+def _not_moved(moved: Movement) -> Finding:
     return Finding(
-        cause.rule,
-        cause.session,
+        moved.rule,
+        moved.session,
         f"a transfer of {moved.amount} from 0x{moved.sender.hex()} to 0x{moved.recipient.hex()}",
         "none in the token's log",
-        cause.block,
-        cause.log,
+        moved.block,
+        moved.log,
         moved.tx_hash,
         f"token 0x{moved.token.hex()}",
         token=moved.token,
@@ -122,8 +134,9 @@ def owed_to_sessions(
     """Per token what storage says is kept for running sessions: deposits less what they earned."""
     total: Counter[Address] = Counter()
     for session_id, session in sessions.items():
-        slot = Slot.unpack(slots.get(session_id, 0))
-        if slot.status in (Status.OPEN, Status.CLOSING):
+        word = slots.get(session_id, 0)
+        if word & OPEN_FLAG:
+            slot = Slot.unpack(word)
             total[session.token] += slot.deposit - slot.earned
     return total
 

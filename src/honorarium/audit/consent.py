@@ -12,7 +12,7 @@ at the audit's last block: a token that changed it makes a finding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from honorarium.audit.book import SessionRecord
@@ -66,7 +66,7 @@ from honorarium.units import BaseUnits, UnixTime
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
-_Judge = Callable[["Consent", Entry, "SessionRecord | None"], Iterator[Judged]]
+_Judge = Callable[["Consent", Entry, "SessionRecord | None"], list[Judged]]
 
 
 class Consent:
@@ -76,15 +76,15 @@ class Consent:
         self._domain: Domain = place.domain
         self._ids = SessionIds(place.domain)
         self._separator = separator
-        self._read: tuple[Hash, list[tuple[SessionId, Row]]] = (Hash(b""), [])
+        self._read: tuple[Hash, dict[SessionId, list[Row]]] = (Hash(b""), {})
         self.origins = Origins(place, self._ids.of)
         self._payments = PaymentConsent(place, separator, self.origins)
 
-    def check(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def check(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         """What speaks against the consent that this event needs; `session` as it was before."""
         judge = _JUDGES.get(type(entry.event))
         if judge is None:
-            return iter(())
+            return []
         self.origins.check(entry)
         return judge(self, entry, session)
 
@@ -97,63 +97,51 @@ class Consent:
         session_id: SessionId,
         kind: type[Row],
         judge: Callable[[Row, Transaction], list[Judged]],
-    ) -> Iterator[Judged]:
+    ) -> list[Judged]:
         """The judgement of the row for this session. A batch may name a session twice; one row
         that holds is enough, since the contract skipped the others.
         """
         sent = entry.transaction
         if sent is None:
-            yield _no_transaction(entry, rule, session_id)
-            return
-        rows = [
-            row
-            for found, row in self._rows(entry.tx_hash, sent)
-            if found == session_id and isinstance(row, kind)
-        ]
+            return [_no_transaction(entry, rule, session_id)]
+        rows = [row for row in self._rows(entry, sent, session_id) if isinstance(row, kind)]
         if not rows:
-            yield from self.origins.elsewhere(entry, rule, session_id)
-            return
-        yield from min([judge(row, sent) for row in rows], key=len)
+            return self.origins.elsewhere(entry, rule, session_id)
+        return min([judge(row, sent) for row in rows], key=len)
 
-    def _rows(self, tx_hash: Hash, sent: Transaction) -> list[tuple[SessionId, Row]]:
-        if self._read[0] != tx_hash:
-            rows = rows_of(sent.data) if sent.to == self._domain.contract else []
-            self._read = (tx_hash, [(self._ids.of(row.terms), row) for row in rows])
-        return self._read[1]
+    def _rows(self, entry: Entry, sent: Transaction, session_id: SessionId) -> Sequence[Row]:
+        """The rows for this session in the transaction, which is read once for all its events."""
+        if self._read[0] != entry.tx_hash:
+            rows: dict[SessionId, list[Row]] = {}
+            if sent.to == self._domain.contract:
+                for row in rows_of(sent.data):
+                    rows.setdefault(self._ids.of(row.terms), []).append(row)
+            self._read = entry.tx_hash, rows
+        return self._read[1].get(session_id, ())
 
     # ------------------------------------------------------------------ openings
 
-    def _opened(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _opened(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, SessionOpened)
-        yield from self._identity(entry, event)
-        yield from self._asked(
+        judged = self._asked(
             entry,
             "ESC-11",
             event.session_id,
             OpenRow,
             lambda row, sent: self._opening(entry, event, row, sent),
         )
+        return [*self._identity(entry, event), *judged]
 
-    def _identity(self, entry: Entry, event: SessionOpened) -> Iterator[Finding]:
+    def _identity(self, entry: Entry, event: SessionOpened) -> list[Judged]:
         """The id is the digest of the terms in the event, and the advisor is the terms'."""
+        named = Signed(entry, "ESC-11", event.session_id, None)
         digest = self._ids.of(event.terms)
         if digest != event.session_id:
-            yield finding_at(
-                entry,
-                "ESC-11",
-                event.session_id,
-                f"the id of its terms, 0x{digest.hex()}",
-                f"0x{event.session_id.hex()}",
-            )
+            named.found(f"the id of its terms, {_hex(digest)}", _hex(event.session_id))
         if event.advisor != event.terms.advisor:
-            yield finding_at(
-                entry,
-                "ESC-11",
-                event.session_id,
-                f"the terms' advisor 0x{event.terms.advisor.hex()}",
-                f"0x{event.advisor.hex()}",
-            )
+            named.found(f"the terms' advisor {_hex(event.terms.advisor)}", _hex(event.advisor))
+        return named.judged
 
     def _opening(
         self, entry: Entry, event: SessionOpened, row: Row, sent: Transaction
@@ -181,11 +169,11 @@ class Consent:
                 signed.must("payer", terms.payer, opening.digest(self._domain), signature)
         return signed.judged
 
-    def _topped_up(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _topped_up(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, ToppedUp)
         if session is None or session.status is not Status.OPEN:
-            return
+            return []
         added = event.deposit - session.deposit
 
         def judge(row: Row, sent: Transaction) -> list[Judged]:
@@ -210,46 +198,41 @@ class Consent:
                     signed.must("payer", payer, digest, signature)
             return signed.judged
 
-        yield from self._asked(entry, "ESC-11", event.session_id, TopUpRow, judge)
+        return self._asked(entry, "ESC-11", event.session_id, TopUpRow, judge)
 
     # ------------------------------------------------------------------ what is credited
 
-    def _settled(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _settled(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, Settled)
-        if session is not None and not session.over:
-            yield from self._metered(entry, event)
+        if session is None or session.over:
+            return []
+        return self._metered(entry, event)
 
-    def _closed(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _closed(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, SessionClosed)
         if session is None or session.over:
-            return
-        if event.units:
-            yield from self._metered(entry, event)
-        yield from self._asked(
+            return []
+        metered = self._metered(entry, event) if event.units else []
+        ended = self._asked(
             entry,
             "ESC-7",
             event.session_id,
             CloseRow,
             lambda row, sent: self._end(entry, event, session, row, sent),
         )
+        return [*metered, *ended]
 
-    def _metered(self, entry: Entry, event: Settled | SessionClosed) -> Iterator[Judged]:
+    def _metered(self, entry: Entry, event: Settled | SessionClosed) -> list[Judged]:
         """ESC-3: the terms' meter key signed exactly these units and this journal."""
         sent, session_id = entry.transaction, event.session_id
         if sent is None:
-            yield _no_transaction(entry, "ESC-3", session_id)
-            return
-        rows = [
-            row
-            for found, row in self._rows(entry.tx_hash, sent)
-            if found == session_id and carries_voucher(row)
-        ]
+            return [_no_transaction(entry, "ESC-3", session_id)]
+        rows = [row for row in self._rows(entry, sent, session_id) if carries_voucher(row)]
         if not rows:
-            yield from self.origins.elsewhere(entry, "ESC-3", session_id)
-            return
-        yield from min([self._voucher(entry, event, row) for row in rows], key=len)
+            return self.origins.elsewhere(entry, "ESC-3", session_id)
+        return min([self._voucher(entry, event, row) for row in rows], key=len)
 
     def _voucher(
         self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow | CloseRow
@@ -291,18 +274,19 @@ class Consent:
             signed.found(f"the advisor's signature used by {until}", moment(entry.time))
         return signed.judged
 
-    def _leaves(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _leaves(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, CloseRequested)
         if session is None or session.status is not Status.OPEN:
-            return
-        yield from self._by(entry, "ESC-7", event.session_id, event.by, revoke=False)
+            return []
+        return self._by(entry, "ESC-7", event.session_id, event.by, revoke=False)
 
-    def _revoked(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _revoked(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, Revoked)
-        if session is None:
-            yield from self._by(entry, "ESC-12", event.session_id, event.by, revoke=True)
+        if session is not None:
+            return []
+        return self._by(entry, "ESC-12", event.session_id, event.by, revoke=True)
 
     def _by(
         self,
@@ -312,7 +296,7 @@ class Consent:
         by: Address,
         *,
         revoke: bool,
-    ) -> Iterator[Judged]:
+    ) -> list[Judged]:
         name = "Revocation" if revoke else "Leaving"
 
         def judge(row: Row, sent: Transaction) -> list[Judged]:
@@ -325,15 +309,15 @@ class Consent:
             signed.must("party", by, digest, row.signature)
             return signed.judged
 
-        yield from self._asked(entry, rule, session_id, ByRow, judge)
+        return self._asked(entry, rule, session_id, ByRow, judge)
 
     # ------------------------------------------------------------------ ratings
 
-    def _rated(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _rated(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, Rated)
         if session is None:
-            return
+            return []
 
         def judge(row: Row, sent: Transaction) -> list[Judged]:
             assert isinstance(row, RateRow)
@@ -346,13 +330,13 @@ class Consent:
             signed.must("client", row.terms.client, digest, row.signature)
             return signed.judged
 
-        yield from self._asked(entry, "ESC-10", event.session_id, RateRow, judge)
+        return self._asked(entry, "ESC-10", event.session_id, RateRow, judge)
 
-    def _answered(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _answered(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
         assert isinstance(event, Answered)
         if session is None:
-            return
+            return []
 
         def judge(row: Row, sent: Transaction) -> list[Judged]:
             assert isinstance(row, AnswerRow)
@@ -366,24 +350,24 @@ class Consent:
             signed.must("advisor", row.terms.advisor, digest, row.signature)
             return signed.judged
 
-        yield from self._asked(entry, "ESC-10", event.session_id, AnswerRow, judge)
+        return self._asked(entry, "ESC-10", event.session_id, AnswerRow, judge)
 
     # ------------------------------------------------------------------ the rest
 
-    def _skipped(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
+    def _skipped(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         """ESC-16: a batch names the row that it left out, and it is this session's."""
         event, sent = entry.event, entry.transaction
         assert isinstance(event, RowSkipped)
         if sent is None:
-            yield _no_transaction(entry, "ESC-16", event.session_id)
-        else:
-            ours = sent.to == self._domain.contract
-            terms = row_of_batch(sent.data, event.row) if ours else None
-            if terms is None or self._ids.of(terms) != event.session_id:
-                yield from self.origins.elsewhere(entry, "ESC-16", event.session_id)
+            return [_no_transaction(entry, "ESC-16", event.session_id)]
+        ours = sent.to == self._domain.contract
+        terms = row_of_batch(sent.data, event.row) if ours else None
+        if terms is None or self._ids.of(terms) != event.session_id:
+            return self.origins.elsewhere(entry, "ESC-16", event.session_id)
+        return []
 
-    def _paid(self, entry: Entry, session: SessionRecord | None) -> Iterator[Judged]:
-        yield from self._payments.check(entry)
+    def _paid(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
+        return self._payments.check(entry)
 
 
 _JUDGES: Final[dict[type[Event], _Judge]] = {

@@ -4,7 +4,7 @@ what and where to, ESC-14 for the signature, its deadline and its number), tips 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from honorarium.audit.check import finding_at
 from honorarium.audit.facts import Entry, Finding, Place, Transaction
@@ -31,7 +31,7 @@ class PaymentConsent:
         self._numbers: dict[Address, int] = {}  # of each account's last signed withdrawal
         self._explained = Hash(b"")  # the last transaction whose one payment was met
 
-    def check(self, entry: Entry) -> Iterator[Judged]:
+    def check(self, entry: Entry) -> list[Judged]:
         """What speaks against the consent that this payment needs."""
         event, sent = entry.event, entry.transaction
         escrow = self._place.domain.contract
@@ -42,20 +42,17 @@ class PaymentConsent:
         }[type(event)]
         if sent is None:
             found = f"the node has no 0x{entry.tx_hash.hex()}"
-            yield finding_at(entry, rule, session_id, "the transaction of this event", found)
-            return
+            return [finding_at(entry, rule, session_id, "the transaction of this event", found)]
         row = payment_of(sent.data) if sent.to == to else None
         if row is None or not isinstance(row, kind) or entry.tx_hash == self._explained:
-            yield from self._origins.elsewhere(entry, rule, session_id)
-            return
+            return self._origins.elsewhere(entry, rule, session_id)
         judged = self._judge(entry, row, sent)
         if any(isinstance(each, Finding) for each in judged):
-            yield self._origins.contradicted(entry, judged)
-            return
+            return [self._origins.contradicted(entry, judged)]
         self._explained = entry.tx_hash
         if isinstance(row, WithdrawalRow) and row.account is not None:
             self._numbers[row.account] = row.nonce
-        yield from judged
+        return judged
 
     def _judge(self, entry: Entry, row: PaymentRow, sent: Transaction) -> list[Judged]:
         event = entry.event

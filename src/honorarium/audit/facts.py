@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
+from honorarium.audit.records import Moved
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.events import Event
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, BlockNumber, UnixTime
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """Who sent which call to whom.
 
     `head` and `tail`: what stands around the calldata in the transaction as it was signed
@@ -31,32 +32,35 @@ class Transaction:
     tail: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One event of the escrow or the tip jar, where and when it happened.
 
     `transaction`: the one that wrote it; None: the node has it not.
     """
 
     block: BlockNumber
-    index: int  # of the log within its block
+    log: int  # of the log within its block
     time: UnixTime  # of the block
     tx_hash: Hash
     event: Event
     transaction: Transaction | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     """A token's own log of tokens that went to the escrow, left it, or were a tip."""
 
     block: BlockNumber
-    index: int
+    log: int
     tx_hash: Hash
     token: Address
     sender: Address
     recipient: Address
     amount: BaseUnits
+
+    @property
+    def moved(self) -> Moved:
+        """What moved."""
+        return self[2:]
 
 
 @dataclass(frozen=True, slots=True)

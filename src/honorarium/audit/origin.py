@@ -8,7 +8,7 @@ the middle of it: then the call's own event is in the log too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -131,25 +131,23 @@ class Origins:
             raise TransactionAltered(entry.tx_hash, entry.block, why)
         self._hashed = entry.tx_hash
 
-    def elsewhere(self, entry: Entry, rule: str, session_id: SessionId | None) -> Iterator[Judged]:
+    def elsewhere(self, entry: Entry, rule: str, session_id: SessionId | None) -> list[Judged]:
         """What speaks against an event that is not in its transaction's data."""
         sent = entry.transaction
         assert sent is not None
         contract = self._ours.get(sent.to)
         if contract is None:
-            yield Claimed("through_contracts")
-            return
+            return [Claimed("through_contracts")]
         call = call_of(contract, sent.data, self._id_of)
         expected = f"calldata that explains {type(entry.event).__name__}"
         if call is None:
             found = f"calldata that no function of {contract} takes"
-            yield finding_at(entry, rule, session_id, expected, found)
-            return
+            return [finding_at(entry, rule, session_id, expected, found)]
         found = f"a call of {call.name} about something else"
         finding = finding_at(entry, rule, session_id, expected, found)
-        yield (
-            Nested(call.own, happening_of(entry.event), (finding,)) if call.hands_over else finding
-        )
+        if not call.hands_over:
+            return [finding]
+        return [Nested(call.own, happening_of(entry.event), (finding,))]
 
     def contradicted(self, entry: Entry, judged: list[Judged]) -> Judged:
         """What speaks against an event by the only thing that its transaction's call asks for: all

@@ -34,7 +34,6 @@ from honorarium.audit.ledger import Ledger
 from honorarium.audit.looks import Ratings, Served, Ties, may_deserve, overlapping, served
 from honorarium.audit.part import Part
 from honorarium.audit.records import (
-    Cause,
     Movement,
     Posting,
     TipMade,
@@ -58,7 +57,7 @@ from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
-TOGETHER: Final = 8_000
+TOGETHER: Final = 32_000
 """About so many logs are taken apart at once."""
 RUNNING: Final = UnixTime(2**64 - 1)
 """The end of a span that runs on at the archive's last block, whose time no single piece knows."""
@@ -229,10 +228,8 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
 
     buckets = plan.buckets
     write_sorted(plan.file("postings", bucket), book.postings, lambda row: bytes(row[5]), buckets)
-    moves = (
-        (*moved, cause) for moved, causes in book.movements.items() for cause in map(tuple, causes)
-    )
-    write_sorted(plan.file("movements", bucket), moves, lambda row: bytes(row[0]), buckets)
+    moved = plan.file("movements", bucket)
+    write_sorted(moved, book.movements, lambda row: bytes(row[0]), buckets)
     write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
     rows = list(session_rows(book))
     write_sorted(
@@ -334,9 +331,7 @@ def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> Accoun
 
 def judge_movements(plan: Plan, bucket: int) -> list[Finding]:
     """A bucket of transactions: what must have moved against what the tokens say."""
-    movements: dict[Movement, list[Cause]] = defaultdict(list)
-    for *moved, cause in plan.left("movements", bucket):
-        movements[Movement(*moved)].append(Cause(*cause))
+    movements = [Movement._make(row) for row in plan.left("movements", bucket)]
     tips = (TipMade(*row) for row in plan.left("tips-moved", bucket))
     transfers = transfers_of_rows(read_spread(plan.work, "transfers", bucket, plan.writers))
     escrow, jar = plan.place.domain.contract, plan.place.tip_jar

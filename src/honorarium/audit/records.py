@@ -75,20 +75,24 @@ class RatingMade(NamedTuple):
     comment: Hash
 
 
+Moved = tuple[Hash, Address, Address, Address, int]
+"""Tokens that moved: in which transaction, which token, from whom to whom, how much."""
+
+
 class Movement(NamedTuple):
-    """Tokens that must have gone to the escrow or left it in this transaction."""
+    """Tokens that must have gone to the escrow or left it (a `Moved`), and why."""
 
     tx_hash: Hash
     token: Address
     sender: Address
     recipient: Address
     amount: int
-
-
-class Cause(NamedTuple):
-    """Why tokens must have moved."""
-
     rule: str
     session: SessionId | None
     block: BlockNumber
     log: int
+
+    @property
+    def moved(self) -> Moved:
+        """What moved."""
+        return self[:5]

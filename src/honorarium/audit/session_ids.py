@@ -5,9 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.signed import digest_under
+from honorarium.hashing import keccak
 from honorarium.ids import SessionId
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import TYPEHASH, Domain

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.calldata import Authorized
 from honorarium.audit.check import finding_at
 from honorarium.audit.envelope import sent_by_another
 from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Nested
 from honorarium.errors import BadSignature
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import recover_from
 from honorarium.protocol.typed_data import TYPEHASH, Domain

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from honorarium.audit.archive import Archive
@@ -14,7 +15,7 @@ from honorarium.audit.origin import happening_of
 from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.logs import UnreadableLog
 from honorarium.ids import Address, Hash
-from honorarium.protocol.events import Event, Tipped, decode_log
+from honorarium.protocol.events import Event, Tipped, decode_words
 from honorarium.units import BaseUnits, BlockNumber
 
 LOG_COLUMNS: Final = ["block", "index", "time", "tx_hash", "address", "topics", "data"]
@@ -42,7 +43,7 @@ def event_of(
 ) -> Event:
     """The event of a row. An event counts only from the contract that it belongs to."""
     try:
-        event = decode_log([topics[at : at + 32] for at in range(0, len(topics), 32)], data)
+        event = decode_words(topics, data)
     except ValueError as error:
         raise UnreadableLog(address, block, index, str(error)) from error
     if event is None or address != (
@@ -56,14 +57,14 @@ class _Transactions:
     """Transactions by hash, a block's at a time."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._blocks = groupby(rows, key=lambda row: row[1])
+        self._blocks = groupby(rows, key=itemgetter(1))
         self._block = -1
         self._known: dict[bytes, Transaction] = {}
 
     def find(self, block: int, tx_hash: bytes) -> Transaction | None:
         while self._block < block:
             self._block, rows = next(self._blocks, (2**64, iter(())))
-            self._known = {row[0]: Transaction(*row[2:]) for row in rows}
+            self._known = {row[0]: Transaction._make(row[2:]) for row in rows}
         return self._known.get(tx_hash) if self._block == block else None
 
 

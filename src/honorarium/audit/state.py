@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from honorarium.artifacts import artifact
 from honorarium.audit.facts import Questions, State, Token
 from honorarium.audit.tables import Row
 from honorarium.chain.node import Node, from_hex, to_hex
 from honorarium.errors import ContractError, NodeError
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.protocol.typed_data import word
 from honorarium.units import BaseUnits, BlockNumber

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_hash.auto import keccak
 
 from honorarium.artifacts import CONTRACTS, ContractName, artifact
 from honorarium.errors import InputError
+from honorarium.hashing import keccak
 from honorarium.protocol.signed import SignedVoucher
 from honorarium.protocol.terms import Terms
 from honorarium.units import BaseUnits, UnixTime

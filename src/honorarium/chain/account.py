@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from typing import Final, Literal, Protocol, TypeVar
 
 import rlp
-from eth_hash.auto import keccak
 
 from honorarium.chain import calls
 from honorarium.chain.contracts import AsyncContracts, Contracts, read_events
@@ -26,6 +25,7 @@ from honorarium.chain.send import AsyncSender
 from honorarium.chain.signing import content_of
 from honorarium.chain.wire import blocking
 from honorarium.errors import ContractError, InputError, NodeError, TransactionFailed
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.money import Amount, Money, Token
 from honorarium.protocol.events import Event, Withdrawn

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, Self
 
 from eth_abi.abi import decode as decode_abi
-from eth_hash.auto import keccak
 from platformdirs import user_state_path
 
 from honorarium.chain import calls
@@ -26,6 +25,7 @@ from honorarium.chain.relay import Carrier
 from honorarium.chain.send import AsyncSender, Sender
 from honorarium.chain.wire import blocking, drive
 from honorarium.errors import ContractError, InputError, NodeError, TokenWithoutCode
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.money import COIN, Amount, Token
 from honorarium.onfailure import AsyncOnFailure, OnFailure

@@ -15,7 +15,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
 
 from honorarium.artifacts import CONTRACTS, ContractName, artifact
@@ -33,6 +32,7 @@ from honorarium.errors import (
     NotOurCode,
     WrongChain,
 )
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Key
 from honorarium.protocol.tariff import Tariff

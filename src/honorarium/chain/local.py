@@ -28,10 +28,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Literal, Self, get_args
 
-from eth_hash.auto import keccak
-
 from honorarium.chain.node import Node, to_hex
 from honorarium.errors import ChainError, NodeUnreachable
+from honorarium.hashing import keccak
 from honorarium.onfailure import OnFailure
 from honorarium.protocol.keys import Key
 from honorarium.units import UnixTime

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
 
 from honorarium.chain.node import AsyncNode, from_hex, to_hex
 from honorarium.errors import BadSignature, ContractError, NodeError
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Signature, recover
 

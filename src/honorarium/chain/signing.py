@@ -5,12 +5,12 @@ from __future__ import annotations
 import rlp
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
-from eth_hash.auto import keccak
 from hexbytes import HexBytes
 
 from honorarium.chain.node import from_hex
 from honorarium.chain.outbox import SignedTransaction
 from honorarium.errors import BadSignature, WrongSignature
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Key, Signature, recover
 from honorarium.protocol.signer import Signer, TransactionFields

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from eth_hash.auto import keccak
 from sqlalchemy import RowMapping
 
 from honorarium.chain import AsyncNode, AsyncSender, Fees, Manifest, Outbox, Settlement, calls
@@ -30,6 +29,7 @@ from honorarium.errors import (
     SessionNotOpen,
     StaleVoucher,
 )
+from honorarium.hashing import keccak
 from honorarium.ids import Hash, SessionId
 from honorarium.ledger import Ledger, settling
 from honorarium.ledger.outbox import LedgerStore

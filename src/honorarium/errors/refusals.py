@@ -10,10 +10,9 @@ import datetime as dt
 from enum import IntEnum
 from typing import Annotated, Any, ClassVar, Final, dataclass_transform, get_type_hints
 
-from eth_hash.auto import keccak
-
 from honorarium.errors.abi import read_tail, reader, words_of
 from honorarium.errors.base import HonorariumError
+from honorarium.hashing import keccak
 
 Uint8 = Annotated[int, "uint8"]
 Uint16 = Annotated[int, "uint16"]

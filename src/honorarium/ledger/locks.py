@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from eth_hash.auto import keccak
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from honorarium.hashing import keccak
 from honorarium.ledger.engine import Ledger, LedgerUnusable
 
 _NOTICE: Final = (

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from eth_hash.auto import keccak
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from honorarium.errors import OutboxUnusable
+from honorarium.hashing import keccak
 from honorarium.ids import Address
 from honorarium.ledger.engine import Ledger, LedgerUnusable
 from honorarium.ledger.schema import metadata

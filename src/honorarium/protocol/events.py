@@ -2,19 +2,19 @@
 
 Every event is a class of the same name with the same fields in snake case (`from` is `from_`).
 Amounts are base units of the token, times unix seconds. `decode_log` reads the log of a whole
-chain, so the classes' signatures are compiled once into readers of single words.
+chain, so the classes' signatures are compiled once into readers of whole logs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from struct import Struct
 from typing import Any, ClassVar, Final
-
-from eth_hash.auto import keccak
 
 from honorarium.errors import ContractError
 from honorarium.errors.abi import read_tail, reader
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.slot import FROM_BALANCE_FLAG, OPEN_FLAG, Slot
 from honorarium.protocol.terms import PACKED_WORDS, Terms, unpacked
@@ -230,7 +230,8 @@ ESCROW_EVENTS: Final[tuple[type[Event], ...]] = (
 TIP_JAR_EVENTS: Final[tuple[type[Event], ...]] = (Tipped,)
 """What the tip jar writes into the log."""
 
-_Decoder = Callable[[Sequence[bytes], bytes], Event]
+_Decoder = Callable[[bytes, bytes], Event]
+"""Topics, one behind the other, and data in; the event out."""
 _ON_THE_WIRE: Final = {
     "PackedTerms": f"({','.join(['bytes32'] * PACKED_WORDS)})",
     "Slot": "uint256",
@@ -243,7 +244,15 @@ def decode_log(topics: Sequence[bytes], data: bytes) -> Event | None:
     Raises ValueError if it carries one of our topics but not exactly what belongs to it: other
     topics, other lengths, anything in unused bits. A contract of ours writes no such log.
     """
-    decoder = _DECODERS.get(topics[0]) if topics else None
+    for topic in topics:
+        if len(topic) != 32:
+            raise ValueError(f"topics have 32 bytes, not {len(topic)}")
+    return decode_words(b"".join(topics), data)
+
+
+def decode_words(topics: bytes, data: bytes) -> Event | None:
+    """As `decode_log`, of topics that stand one behind the other."""
+    decoder = _DECODERS.get(topics[:32])
     return decoder(topics, data) if decoder else None
 
 
@@ -254,42 +263,62 @@ def _compile(kind: type[Event]) -> _Decoder:
     types = [_ON_THE_WIRE.get(p[0], p[0]) for p in parameters]
     kind.TOPIC = Hash(keccak(f"{name}({','.join(types)})".encode()))
 
-    indexed = [reader(p[0]) for p in parameters if "indexed" in p]
+    indexed = [p[0] for p in parameters if "indexed" in p]
     plain = [p[0] for p in parameters if "indexed" not in p]
     if [bool("indexed" in p) for p in parameters] != [True] * len(indexed) + [False] * len(plain):
         raise TypeError(f"{name}: indexed fields come first")
     if len(parameters) != len(fields(kind)):
         raise TypeError(f"{name}: the class has other fields than its signature")
 
-    read_data = _data_reader(name, plain)
-    expected = 1 + len(indexed)
-    lengths = [32] * expected
+    expected = 32 * (1 + len(indexed))
+    has_tail = plain == ["bytes"]
+    static = indexed if has_tail else [*indexed, *plain]
+    length = sum(_SIZES.get(one, 32) for one in static) - 32 * len(indexed)
+    values, unused = _layout(static)
+    read = [(at, _READ[one]) for at, one in enumerate(static) if one in _READ]
 
-    def decode(topics: Sequence[bytes], data: bytes) -> Event:
-        if list(map(len, topics)) != lengths:
-            raise ValueError(f"{name} has {expected} topics of 32 bytes, not {len(topics)}")
-        heads = [read(topic) for read, topic in zip(indexed, topics[1:], strict=True)]
-        return kind(*heads, *read_data(data))
+    def decode(topics: bytes, data: bytes) -> Event:
+        if len(topics) != expected:
+            raise ValueError(
+                f"{name} has {expected // 32} topics of 32 bytes, not {len(topics)} bytes"
+            )
+        tail: tuple[Any, ...] = ()
+        if has_tail:
+            tail, data = (ContractError.decode(read_tail(data[:32], data[32:])),), b""
+        if len(data) != length:
+            raise ValueError(f"the data of {name} is {length} bytes, not {len(data)}")
+        words = topics[32:] + data
+        if int.from_bytes(words, "big") & unused:
+            _refuse(static, words)
+        found = list(values(words))
+        for at, convert in read:
+            found[at] = convert(found[at])
+        return kind(*found, *tail)
 
     return decode
 
 
-def _data_reader(name: str, types: list[str]) -> Callable[[bytes], list[Any]]:
-    if types == ["bytes"]:
-        return lambda data: [ContractError.decode(read_tail(data[:32], data[32:]))]
-    steps: list[tuple[int, int, Callable[[bytes], Any]]] = []
-    end = 0
+def _layout(types: Sequence[str]) -> tuple[Callable[[bytes], tuple[Any, ...]], int]:
+    """How the values of these types are cut out of their words, and the bits that none of them has
+    a use for.
+    """
+    formats, unused = [], 0
     for one in types:
-        start, end = end, end + 32 * (PACKED_WORDS if one == "PackedTerms" else 1)
-        steps.append((start, end, _OWN_READERS[one] if one in _OWN_READERS else reader(one)))
-    length = end
+        size = _SIZES.get(one, 32)
+        bits = 8 * size if one not in _BITS else _BITS[one]
+        formats.append(f"{size - -(-bits // 8)}x" + _FORMATS.get(bits, f"{bits // 8}s"))
+        unused = unused << 8 * size | (1 << 8 * size) - (1 << bits)
+    return Struct(">" + "".join(formats)).unpack, unused
 
-    def read_data(data: bytes) -> list[Any]:
-        if len(data) != length:
-            raise ValueError(f"the data of {name} is {length} bytes, not {len(data)}")
-        return [read(data[start:stop]) for start, stop, read in steps]
 
-    return read_data
+def _refuse(types: Sequence[str], words: bytes) -> None:
+    """Raises ValueError about the first word that has something where nothing belongs."""
+    at = 0
+    for one in types:
+        size = _SIZES.get(one, 32)
+        if one in _BITS:
+            reader(one)(words[at : at + size])
+        at += size
 
 
 def _fresh_slot(data: bytes) -> Slot:
@@ -300,10 +329,21 @@ def _fresh_slot(data: bytes) -> Slot:
     return slot
 
 
-_OWN_READERS: Final[dict[str, Callable[[bytes], Any]]] = {
+_SIZES: Final = {"PackedTerms": 32 * PACKED_WORDS}
+"""In bytes, of what is more than a word."""
+_BITS: Final = {"address": 160, "bool": 1, **{f"uint{8 * size}": 8 * size for size in range(1, 33)}}
+"""Of what may be less than its word."""
+_FORMATS: Final = {1: "?", 8: "B", 16: "H", 32: "I", 64: "Q"}
+_READ: Final[dict[str, Callable[[bytes], Any]]] = {
     "PackedTerms": unpacked,
     "Slot": _fresh_slot,
+    **{
+        one: int.from_bytes
+        for one, bits in _BITS.items()
+        if one != "address" and bits not in _FORMATS
+    },
 }
+"""What `Struct` gives as bytes, and is none."""
 _DECODERS: Final[dict[bytes, _Decoder]] = {}
 for _kind in (*ESCROW_EVENTS, *TIP_JAR_EVENTS):
     _decoder = _compile(_kind)

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from honorarium.errors import JournalChanged, JournalRefused
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_HASH, Hash, SessionId
 from honorarium.protocol.typed_data import word
 from honorarium.units import Seconds, UnixTime

@@ -11,15 +11,15 @@ from typing import Final
 from coincurve import PrivateKey, PublicKey
 from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
-from eth_hash.auto import keccak
 
 from honorarium.errors import BadSignature
+from honorarium.hashing import keccak
 from honorarium.ids import Address
 
 HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1, rounded down: the largest s that counts."""
 _HALF_ORDER: Final = HALF_ORDER.to_bytes(32, "big")
-_PARITIES: Final = {0: b"\0", 1: b"\1", 27: b"\0", 28: b"\1"}
+_PARITIES: Final = {0: 0, 1: 1, 27: 0, 28: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,37 +95,31 @@ def address_of(public: PublicKey) -> Address:
 
 def recover(digest: bytes, signature: Signature) -> Address:
     """Whose signature this is over `digest`. Raises BadSignature if it is nobody's."""
-    data = signature.r + signature.s + bytes((signature.y_parity,))
+    r_s, parity = signature.r + signature.s, signature.y_parity
     if int.from_bytes(signature.s, "big") > HALF_ORDER:
-        raise BadSignature(data, "its s is above half the curve's order")
-    return _recover(digest, data)
+        raise BadSignature(r_s + bytes((parity,)), "its s is above half the curve's order")
+    return _recover(digest, r_s, parity)
 
 
 def recover_from(digest: bytes, data: bytes) -> Address:
     """As `recover`, of a signature as `Signature.from_bytes` reads it, for whoever reads many."""
-    if len(data) == 65:
-        s, parity = data[32:64], _PARITIES.get(data[64])
-    elif len(data) == 64:
-        s, parity = bytes((data[32] & 0x7F,)) + data[33:], _PARITIES[data[32] >> 7]
-    else:
-        parity = None
-    if parity is not None and s <= _HALF_ORDER:
-        return _recover(digest, data[:32] + s + parity)
+    if len(data) == 65 and data[32:64] <= _HALF_ORDER and data[64] in _PARITIES:
+        return _recover(digest, data[:64], _PARITIES[data[64]])
+    if len(data) == 64 and (s := bytes((data[32] & 0x7F,)) + data[33:]) <= _HALF_ORDER:
+        return _recover(digest, data[:32] + s, data[32] >> 7)
     return recover(digest, Signature.from_bytes(data))
 
 
-def _recover(digest: bytes, data: bytes) -> Address:
-    """`data`: r ‖ s ‖ parity. The library itself is asked: coincurve's objects on the way cost a
-    fifteenth of the time. What it would not take, or refuses, coincurve explains.
+def _recover(digest: bytes, r_s: bytes, parity: int) -> Address:
+    """The library itself is asked: coincurve's objects on the way cost a fifteenth of the time.
+    What it would not take, or refuses, coincurve explains.
     """
     context, signature, public = GLOBAL_CONTEXT.ctx, ffi.new(_SIGNATURE), ffi.new(_PUBLIC_KEY)
     if (
         len(digest) == 32
-        and len(data) == 65
-        and data[64] <= 3
-        and lib.secp256k1_ecdsa_recoverable_signature_parse_compact(
-            context, signature, data, data[64]
-        )
+        and len(r_s) == 64
+        and parity in (0, 1)
+        and lib.secp256k1_ecdsa_recoverable_signature_parse_compact(context, signature, r_s, parity)
         and lib.secp256k1_ecdsa_recover(context, public, signature, digest)
     ):
         point, size = ffi.new(_POINT), ffi.new(_SIZE, 65)
@@ -133,6 +127,7 @@ def _recover(digest: bytes, data: bytes) -> Address:
             context, point, size, public, lib.SECP256K1_EC_UNCOMPRESSED
         )
         return Address(keccak(ffi.buffer(point)[1:])[12:])
+    data = r_s + bytes((parity,))
     try:
         return address_of(PublicKey.from_signature_and_message(data, digest, hasher=None))
     except Exception as error:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eth_hash.auto import keccak
-
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import TYPES, Domain, struct_hash, word

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from eth_hash.auto import keccak
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from honorarium.errors import InputError
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.units import UnixTime
 

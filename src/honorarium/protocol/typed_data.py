@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from honorarium.errors import FieldNotUsable
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 
 NAME: Final = "Honorarium"

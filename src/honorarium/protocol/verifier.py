@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 from coincurve import PublicKey
-from eth_hash.auto import keccak
 
 from honorarium.errors import BadSignature, WrongSignature
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import HALF_ORDER, Signature, address_of
 from honorarium.protocol.typed_data import TYPEHASH, Domain, check

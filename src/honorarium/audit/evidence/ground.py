@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.encoding import (
     Header,
     Outcome,
@@ -28,6 +26,7 @@ from honorarium.audit.evidence.merkle import ProofBroken, proven
 from honorarium.audit.state import slot_key
 from honorarium.chain import LogRecord
 from honorarium.chain.deploy import code_hashes
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.protocol.events import RowSkipped, Tipped, decode_log
 

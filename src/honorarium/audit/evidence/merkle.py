@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import rlp
-from eth_hash.auto import keccak
 from trie.hexary import HexaryTrie
 
 from honorarium.audit.encoding import index_key
 from honorarium.audit.evidence.bundle import Proof
+from honorarium.hashing import keccak
 
 
 class ProofBroken(ValueError):

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.calldata import OpenRow, rows_of
 from honorarium.audit.encoding import Header
 from honorarium.audit.evidence.bundle import Bundle
@@ -32,6 +30,7 @@ from honorarium.bill import (
 from honorarium.bill.text import checksummed, hexed, when
 from honorarium.chain import Transaction
 from honorarium.errors import HonorariumError
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.money import Token
 from honorarium.protocol.events import SessionClosed, Settled
