@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -182,9 +183,11 @@ class Archive:
         """
         archive = cls(folder, _load(folder))
         stored = [each for segment in archive.segments for each in segment.files.values()]
-        for one in (*stored, *archive.contents.states.values()):
-            if (reason := fault(folder, one)) is not None:
-                raise ArchiveUnusable(folder, reason)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            files = (*stored, *archive.contents.states.values())
+            for reason in threads.map(partial(fault, folder), files):
+                if reason is not None:
+                    raise ArchiveUnusable(folder, reason)
         archive._must_be_seamless()
         return archive
 
@@ -357,9 +360,10 @@ class Archive:
         self.save()
         self._sweep()
 
-    def state_rows(self, block: BlockNumber) -> Iterator[Row]:
-        """What storage held at a block: kind, key, value."""
-        return read_rows(self.folder / self.contents.states[block].name)
+    def state_rows(self, block: BlockNumber, *kinds: str) -> Iterator[Row]:
+        """What storage held at a block: kind, key, value; of these kinds (none: of all)."""
+        path = self.folder / self.contents.states[block].name
+        return read_rows(path, only=("kind", kinds) if kinds else None)
 
     def save(self) -> None:
         """Replaces archive.json."""

@@ -60,6 +60,8 @@ SMALL: Final = 50_000
 BUCKET: Final = 4_000
 """So many sessions are in memory at once, on each core: about 60 MB."""
 MOST_BUCKETS: Final = 256
+GROUPS: Final = 32
+"""So many groups share what the sessions leave: at a million sessions 40 MB each."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -73,7 +75,7 @@ def facts_of(archive: Archive, at: Iterable[int] = ()) -> Facts:
     for block in (*blocks, last):
         if block not in archive.contents.states:
             raise StateNotKept(archive.folder, block, sorted(archive.contents.states))
-    separators, codes = said_of_rows(archive.state_rows(last))
+    separators, codes = said_of_rows(archive.state_rows(last, "separator", "code"))
 
     def state(questions: Questions, block: BlockNumber) -> State:
         return state_of_rows(archive.state_rows(block))
@@ -111,15 +113,17 @@ def audit_archive(
     if buckets is None and archive.count("logs") < SMALL:
         return audit(facts, journals=journals, trusted=trusted)
     workers = jobs or os.cpu_count() or 1
+    count = buckets or _buckets(archive)
     folder = tempfile.TemporaryDirectory(prefix="honorarium-audit-")
     plan = Plan(
         archive=archive.folder,
         work=Path(folder.name),
-        buckets=buckets or _buckets(archive),
+        buckets=count,
+        groups=min(count, GROUPS),
         writers=workers,
         at=tuple(sorted({*facts.at, facts.place.last})),
         place=facts.place,
-        separators=said_of_rows(archive.state_rows(facts.place.last))[0],
+        separators=said_of_rows(archive.state_rows(facts.place.last, "separator"))[0],
         journals=journals or Journals(),
         keep_rows=keep_rows,
     )
@@ -206,22 +210,22 @@ class _Run:
         """Judges what was split."""
         plan = self._plan
         found = SessionsFound()
-        for part in self._all(pool, "sessions", judge_sessions, plan):
+        for part in self._all(pool, "sessions", plan.buckets, judge_sessions):
             found.add(part)
         findings = found.findings
         findings.extend(resolve(found.doubts, self._facts, found.unproven, found.resting))
 
         recipients = frozenset(chain.from_iterable(found.credited.values()))
         accounts = AccountsFound()
-        for kept in self._all(pool, "accounts", judge_accounts, plan, recipients):
+        for kept in self._all(pool, "accounts", plan.groups, judge_accounts, recipients):
             accounts.add(kept)
         findings.extend(accounts.findings)
-        for moved in self._all(pool, "movements", judge_movements, plan):
+        for moved in self._all(pool, "movements", plan.groups, judge_movements):
             findings.extend(moved)
         advisors = AdvisorsFound()
         ties, time = Ties(found.edges), found.time
         for seen in self._all(
-            pool, "advisors", judge_advisors, plan, ties, found.advisors, UnixTime(time)
+            pool, "advisors", plan.groups, judge_advisors, ties, found.advisors, UnixTime(time)
         ):
             advisors.add(seen)
         findings.extend(advisors.looks)
@@ -256,9 +260,9 @@ class _Run:
         return shares
 
     def _all(
-        self, pool: Executor, what: str, work: Callable[..., T], plan: Plan, *more: Any
+        self, pool: Executor, what: str, parts: int, work: Callable[..., T], *more: Any
     ) -> Iterator[T]:
-        tasks = [pool.submit(work, plan, bucket, *more) for bucket in range(plan.buckets)]
+        tasks = [pool.submit(work, self._plan, part, *more) for part in range(parts)]
         for done, task in enumerate(tasks):
             yield task.result()
             tasks[done] = Future()  # lets go of the result
@@ -267,9 +271,7 @@ class _Run:
     def _whole(self, found: SessionsFound, accounts: AccountsFound) -> Iterator[Finding]:
         """What only all buckets together can say, at each block that is compared."""
         for block in self._plan.at:
-            state = state_of_rows(
-                row for row in self._archive.state_rows(block) if row[0] in ("tally", "token")
-            )
+            state = state_of_rows(self._archive.state_rows(block, "tally", "token"))
             owed = Counter(found.owed[block])
             owed.update(accounts.kept[block])
             yield from check_solvency(owed, state.tokens, block)
@@ -283,8 +285,8 @@ class _Run:
             )
 
     def _tables(self) -> dict[str, Callable[[], Iterable[Row]]]:
-        """The rows that the buckets left, in the chain's order."""
-        by_log = itemgetter(0, 1)
+        """The rows that buckets of sessions and groups of accounts left, in the chain's order."""
+        plan, by_log = self._plan, itemgetter(0, 1)
         orders: dict[str, Callable[[Row], Any]] = {
             "sessions": lambda row: (row[_OPENED], row[_OPENED + 1]),
             "settlements": itemgetter(1, 2),
@@ -295,11 +297,9 @@ class _Run:
 
         def table(name: str) -> Callable[[], Iterable[Row]]:
             def rows() -> Iterator[Row]:
-                parts = [
-                    read_rows_of(self._plan.work / f"{name}-{bucket}.arrow")
-                    for bucket in range(self._plan.buckets)
-                ]
-                yield from merge(*parts, key=orders[name])
+                parts = plan.groups if name == "balances" else plan.buckets
+                files = (plan.file(name, part) for part in range(parts))
+                yield from merge(*map(read_rows_of, files), key=orders[name])
 
             return rows
 
@@ -311,4 +311,4 @@ _OPENED: Final = SessionRow._fields.index("opened_block")
 
 def found_tokens(archive: Archive, block: BlockNumber) -> Any:
     """What the tokens said at a block."""
-    return state_of_rows(row for row in archive.state_rows(block) if row[0] == "token").tokens
+    return state_of_rows(archive.state_rows(block, "token")).tokens

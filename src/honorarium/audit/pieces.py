@@ -5,7 +5,7 @@ what it needs from files, and gives back only what the others need.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
@@ -65,11 +65,16 @@ RUNNING: Final = UnixTime(2**64 - 1)
 
 @dataclass(frozen=True)
 class Plan:
-    """What every piece must know. `at`: the blocks that are compared, the last one last."""
+    """What every piece must know. `at`: the blocks that are compared, the last one last.
+
+    Sessions fall into `buckets`; what they leave for accounts, transactions and advisors is small,
+    and falls into fewer `groups`: every group reads in every bucket's file.
+    """
 
     archive: Path
     work: Path
     buckets: int
+    groups: int
     writers: int
     at: tuple[BlockNumber, ...]
     place: Place
@@ -77,16 +82,20 @@ class Plan:
     journals: Journals
     keep_rows: bool
 
-    def file(self, name: str, bucket: int) -> Path:
-        return self.work / f"{name}-{bucket}.arrow"
+    def file(self, name: str, number: int) -> Path:
+        return self.work / f"{name}-{number}.arrow"
 
     def files(self, name: str) -> Iterator[Path]:
         """The files that the buckets of sessions left."""
         return (self.file(name, bucket) for bucket in range(self.buckets))
 
-    def left(self, name: str, bucket: int) -> Iterator[Row]:
-        """What the buckets of sessions left for this bucket, one behind the other."""
-        return chain.from_iterable(read_sorted(path, bucket) for path in self.files(name))
+    def leave(self, name: str, bucket: int, rows: Iterable[Row], column: int) -> None:
+        """Leaves rows for the groups that the keys in this column belong to."""
+        write_sorted(self.file(name, bucket), rows, column, self.groups)
+
+    def left(self, name: str, group: int) -> Iterator[Row]:
+        """What the buckets of sessions left for this group, one behind the other."""
+        return chain.from_iterable(read_sorted(path, group) for path in self.files(name))
 
 
 # ---------------------------------------------------------------------- taking apart
@@ -109,9 +118,8 @@ def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
 
             _split_logs(plan, table("logs", LOG_COLUMNS), table("transactions"), logs, sent)
             moved = table("transfers")
-            keys = buckets_of(moved["tx_hash"], plan.buckets)
-            for bucket, part in slices(moved, keys):
-                transfers.add(bucket, part)
+            for group, part in slices(moved, buckets_of(moved["tx_hash"], plan.groups)):
+                transfers.add(group, part)
 
 
 def _together(numbers: Sequence[int], logs: Mapping[int, int]) -> Iterator[list[int]]:
@@ -153,12 +161,12 @@ def split_state(plan: Plan, states: dict[int, Stored]) -> None:
     """Slots by session and balances by account, of each block that is compared."""
     for block in plan.at:
         with pq.ParquetFile(plan.archive / states[block].name) as file:
-            for kind in ("slot", "balance"):
+            for kind, parts in (("slot", plan.buckets), ("balance", plan.groups)):
                 with Spread(plan.work, f"{kind}-{block}", 0) as to:
                     for batch in file.iter_batches(100_000):
                         whole = pa.Table.from_batches([batch])
                         table = whole.filter(pc.equal(whole["kind"], kind))
-                        for bucket, part in slices(table, buckets_of(table["key"], plan.buckets)):
+                        for bucket, part in slices(table, buckets_of(table["key"], parts)):
                             to.add(bucket, part)
 
 
@@ -226,25 +234,15 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
         _compare_sessions(plan, bucket, part, found, block)
     part.findings.extend(part.looks())
 
-    buckets = plan.buckets
-    write_sorted(plan.file("postings", bucket), book.postings, lambda row: bytes(row[5]), buckets)
-    moved = plan.file("movements", bucket)
-    write_sorted(moved, book.movements, lambda row: bytes(row[0]), buckets)
-    write_sorted(plan.file("tips-moved", bucket), book.tips, lambda row: bytes(row[3]), buckets)
+    plan.leave("postings", bucket, book.postings, Posting._fields.index("account"))
+    plan.leave("movements", bucket, book.movements, Movement._fields.index("tx_hash"))
+    plan.leave("tips-moved", bucket, book.tips, TipMade._fields.index("tx_hash"))
     rows = list(session_rows(book))
-    write_sorted(
-        plan.file("by-advisor", bucket),
-        (row for row in rows if may_deserve(row)),
-        lambda row: bytes(row[4]),
-        buckets,
-    )
+    of_advisor = filter(may_deserve, rows)
+    plan.leave("by-advisor", bucket, of_advisor, SessionRow._fields.index("advisor"))
     spans = spans_by(plan.journals, RUNNING)
-    write_sorted(
-        plan.file("served", bucket),
-        sorted(span for row in rows for span in served(row, spans)),
-        lambda row: bytes(row[4]),
-        buckets,
-    )
+    spent = sorted(span for row in rows for span in served(row, spans))
+    plan.leave("served", bucket, spent, Served._fields.index("advisor"))
     if plan.keep_rows:
         write_rows(plan.file("sessions", bucket), rows)
         write_rows(plan.file("settlements", bucket), book.readings)
@@ -277,7 +275,7 @@ def _compare_sessions(
 
 @dataclass
 class AccountsFound:
-    """What buckets of accounts say to the whole. `kept`: what storage owes them, by block and
+    """What groups of accounts say to the whole. `kept`: what storage owes them, by block and
     token; of platforms, what they must have and what they have.
     """
 
@@ -296,9 +294,9 @@ class AccountsFound:
             self.found_of_recipients.setdefault(block, {}).update(other.found_of_recipients[block])
 
 
-def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> AccountsFound:
-    """Enters the postings of a bucket of accounts, and compares their balances with storage."""
-    rows = merge_sorted(plan.files("postings"), bucket, itemgetter(0, 1))
+def judge_accounts(plan: Plan, group: int, recipients: frozenset[At]) -> AccountsFound:
+    """Enters the postings of a group of accounts, and compares their balances with storage."""
+    rows = merge_sorted(plan.files("postings"), group, itemgetter(0, 1))
     waiting = next(rows, None)
 
     def postings(until: BlockNumber) -> Iterator[Posting]:
@@ -308,12 +306,12 @@ def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> Accoun
             waiting = next(rows, None)
 
     ledger, found = Ledger(), AccountsFound()
-    mine = [at for at in recipients if bucket_of(at[1], plan.buckets) == bucket]
+    mine = [at for at in recipients if bucket_of(at[1], plan.groups) == group]
     for block in plan.at:
         found.findings.extend(ledger.post(postings(block)))
         kept: dict[At, int] = {
             (Address(key[:20]), Address(key[20:])): int.from_bytes(value, "big")
-            for _, key, value in read_spread(plan.work, f"balance-{block}", bucket, 1)
+            for _, key, value in read_spread(plan.work, f"balance-{block}", group, 1)
         }
         found.findings.extend(check_balances(ledger.balances, kept, block))
         found.kept[block] = Counter()
@@ -325,15 +323,15 @@ def judge_accounts(plan: Plan, bucket: int, recipients: frozenset[At]) -> Accoun
     if plan.keep_rows:
         for at_recipient in mine:
             ledger.balances[at_recipient] += 0
-        write_rows(plan.file("balances", bucket), balance_rows(ledger.balances))
+        write_rows(plan.file("balances", group), balance_rows(ledger.balances))
     return found
 
 
-def judge_movements(plan: Plan, bucket: int) -> list[Finding]:
-    """A bucket of transactions: what must have moved against what the tokens say."""
-    movements = [Movement._make(row) for row in plan.left("movements", bucket)]
-    tips = (TipMade(*row) for row in plan.left("tips-moved", bucket))
-    transfers = transfers_of_rows(read_spread(plan.work, "transfers", bucket, plan.writers))
+def judge_movements(plan: Plan, group: int) -> list[Finding]:
+    """A group of transactions: what must have moved against what the tokens say."""
+    movements = [Movement._make(row) for row in plan.left("movements", group)]
+    tips = (TipMade(*row) for row in plan.left("tips-moved", group))
+    transfers = transfers_of_rows(read_spread(plan.work, "transfers", group, plan.writers))
     escrow, jar = plan.place.domain.contract, plan.place.tip_jar
     return list(check_movements(escrow, jar, movements, tips, transfers))
 
@@ -343,7 +341,7 @@ def judge_movements(plan: Plan, bucket: int) -> list[Finding]:
 
 @dataclass
 class AdvisorsFound:
-    """What buckets of advisors say to the whole."""
+    """What groups of advisors say to the whole."""
 
     looks: list[Finding] = field(default_factory=list)
     ratings: dict[Address, dict[str, int | str]] = field(default_factory=dict)
@@ -354,19 +352,19 @@ class AdvisorsFound:
 
 
 def judge_advisors(
-    plan: Plan, bucket: int, ties: Ties, advisors: set[Address], now: UnixTime
+    plan: Plan, group: int, ties: Ties, advisors: set[Address], now: UnixTime
 ) -> AdvisorsFound:
-    """What deserves a look in the sessions of a bucket of advisors."""
+    """What deserves a look in the sessions of a group of advisors."""
     ratings: defaultdict[Address, Ratings] = defaultdict(Ratings)
-    rows = (SessionRow(*row) for row in plan.left("by-advisor", bucket))
+    rows = (SessionRow(*row) for row in plan.left("by-advisor", group))
     looks = list(looks_of(rows, ratings, ties, advisors, now))
-    looks.extend(overlapping(_served(plan, bucket, now)))
+    looks.extend(overlapping(_served(plan, group, now)))
     return AdvisorsFound(looks, {advisor: each.as_json() for advisor, each in ratings.items()})
 
 
-def _served(plan: Plan, bucket: int, now: UnixTime) -> Iterator[Served]:
-    """The spans in which a bucket's advisors served, in their order."""
-    for row in merge_sorted(plan.files("served"), bucket):
+def _served(plan: Plan, group: int, now: UnixTime) -> Iterator[Served]:
+    """The spans in which a group's advisors served, in their order."""
+    for row in merge_sorted(plan.files("served"), group):
         span = Served(*row)
         if span.end == RUNNING:
             span = span._replace(end=now)

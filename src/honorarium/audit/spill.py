@@ -90,16 +90,15 @@ def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[
                     yield from rows_of_table(batch)
 
 
-def write_sorted(
-    path: Path, rows: Iterable[Row], key: Callable[[Row], bytes], buckets: int
-) -> None:
-    """A file that says first where each bucket's rows lie: `read_sorted` finds them at once.
+def write_sorted(path: Path, rows: Iterable[Row], column: int, buckets: int) -> None:
+    """A file that says first where the rows lie whose key, in this column, falls into each bucket:
+    `read_sorted` finds them at once.
 
     Within a bucket the rows keep their order.
     """
     parts: list[list[Row]] = [[] for _ in range(buckets)]
     for row in rows:
-        parts[bucket_of(key(row), buckets)].append(row)
+        parts[bucket_of(row[column], buckets)].append(row)
     with path.open("wb") as file:
         file.write(bytes(8 * (buckets + 1)))
         places = [file.tell()]

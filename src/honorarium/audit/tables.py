@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 Row = tuple[Any, ...]
@@ -135,10 +136,19 @@ def _values(column: Any) -> list[Any]:
     return found
 
 
-def read_rows(path: Path, names: Sequence[str] | None = None) -> Iterator[Row]:
-    """The rows of a file, in order, a piece of it in memory at a time."""
+def read_rows(
+    path: Path,
+    names: Sequence[str] | None = None,
+    *,
+    only: tuple[str, Sequence[str]] | None = None,
+) -> Iterator[Row]:
+    """The rows of a file, in order, a piece of it in memory at a time. `only`: a column, and the
+    words of which one must stand there.
+    """
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(AT_ONCE, columns=names):
+            if only is not None:
+                batch = batch.filter(pc.is_in(batch[only[0]], value_set=pa.array(only[1])))
             yield from rows_of_table(batch)
 
 
