@@ -286,7 +286,7 @@ class _Run:
 
     def _tables(self) -> dict[str, Callable[[], Iterable[Row]]]:
         """The rows that buckets of sessions and groups of accounts left, in the chain's order."""
-        plan, by_log = self._plan, itemgetter(0, 1)
+        by_log = itemgetter(0, 1)
         orders: dict[str, Callable[[Row], Any]] = {
             "sessions": lambda row: (row[_OPENED], row[_OPENED + 1]),
             "settlements": itemgetter(1, 2),
@@ -297,6 +297,7 @@ class _Run:
 
         def table(name: str) -> Callable[[], Iterable[Row]]:
             def rows() -> Iterator[Row]:
+                plan = self._plan  # and so the folder lives as long as its rows are asked for
                 parts = plan.groups if name == "balances" else plan.buckets
                 files = (plan.file(name, part) for part in range(parts))
                 yield from merge(*map(read_rows_of, files), key=orders[name])
