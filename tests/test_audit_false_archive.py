@@ -38,7 +38,14 @@ from honorarium.chain.node import to_hex
 from honorarium.cli.audit import audit as audit_command
 from honorarium.cli.place import AuditPlaceUnclear
 from honorarium.ids import ZERO_ADDRESS, Address, SessionId
-from honorarium.protocol.events import SessionClosed, SessionOpened, Settled, Tipped, Withdrawn
+from honorarium.protocol.events import (
+    SessionClosed,
+    SessionOpened,
+    Settled,
+    Tipped,
+    Withdrawn,
+    decode_words,
+)
 from honorarium.units import BlockNumber
 from lives import MORNING, PARTIES, Day, Stage, live_a_day
 
@@ -284,6 +291,74 @@ def test_calldata_that_does_not_explain_the_log_is_found(
     assert as_json(in_pieces) == as_json(verdict)
     assert {session for _, session in rules(verdict, kept)} == {"rated"}
     assert not verdict.ok
+
+
+# ---------------------------------------------------------------------- batches, taken apart
+
+
+def _row_of(kept: Kept, session: SessionId, data: bytes) -> int:
+    """Where a batch's calldata has the row of this session: its packed terms."""
+    for row in Archive.read(kept.folder).rows("logs"):
+        event = decode_words(row[TOPICS], row[TOPICS + 1])
+        if isinstance(event, SessionOpened) and event.session_id == session:
+            return data.index(event.terms.salt.to_bytes(12, "big")) - 5 * 32 - 20
+    raise AssertionError(session)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (SessionOpened, {"ESC-11"}),
+        (Settled, {"ESC-3"}),
+        (
+            SessionClosed,
+            set(),
+        ),  # somebody who was paid in the middle of it may have closed: counted
+    ],
+)
+def test_rows_of_a_batch_are_judged_one_by_one_in_several_pieces_of_work(
+    kept: Kept, tmp_path: Path, kind: Any, found: set[str]
+) -> None:
+    session = kept.day.ids["batch 2"]
+    tx = kept.tx_of(kind, session)
+
+    def without_it(data: bytes) -> bytes:
+        return flipped(_row_of(kept, session, data) + 6 * 32)(data)  # another context
+
+    lied = with_column(tx, **unsigned(data=without_it))
+    archive = falsified(kept, tmp_path, transactions=lied)
+    whole, apart = audit_archive(archive), audit_archive(archive, jobs=1, buckets=256)
+    assert rules(apart, kept) == {(rule, "batch 2") for rule in found}
+    assert as_json(apart) == as_json(whole)
+
+
+def test_another_spelling_of_the_terms_in_a_batch_is_read_in_every_piece(
+    kept: Kept, tmp_path: Path
+) -> None:
+    """The payer who is the client, not written as zero: the contract takes it in a session that is
+    open.
+    """
+    session = kept.day.ids["batch 2"]
+    tx = kept.tx_of(Settled, session)
+
+    def spelled(data: bytes) -> bytes:
+        at = _row_of(kept, session, data)
+        assert not any(data[at + 32 : at + 52])
+        return data[: at + 32] + data[at : at + 20] + data[at + 52 :]
+
+    lied = with_column(tx, **unsigned(data=spelled))
+    archive = falsified(kept, tmp_path, transactions=lied)
+    assert audit_archive(archive, jobs=1, buckets=256).findings == []
+
+
+def test_a_batch_that_was_not_signed_so_is_refused_by_one_of_its_pieces(
+    kept: Kept, tmp_path: Path
+) -> None:
+    tx = kept.tx_of(Settled, kept.day.ids["batch 2"])
+    archive = falsified(kept, tmp_path, transactions=with_column(tx, data=flipped(200)))
+    with pytest.raises(TransactionAltered) as refused:
+        audit_archive(archive, jobs=1, buckets=256)
+    assert refused.value.tx_hash == tx
 
 
 def test_a_payment_whose_calldata_does_not_explain_it_is_found(kept: Kept, tmp_path: Path) -> None:

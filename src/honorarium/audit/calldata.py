@@ -7,7 +7,7 @@ either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple, TypeGuard
 
@@ -21,6 +21,10 @@ _OPENING: Final = f"({_PACKED},uint80,bytes,bytes,bytes)"
 _CLOSING: Final = f"({_PACKED},{_VOUCHER},uint40,bytes)"
 _SETTLEMENT: Final = f"({_PACKED},{_VOUCHER})"
 _SETTLEMENT_WORDS: Final = PACKED_WORDS + 4
+_SALT: Final = 32 * 5
+"""Where a row has the recipient of the platform's part, and the salt: there is one way to write
+these, and hardly two sessions have both alike.
+"""
 
 
 class Unreadable(ValueError):
@@ -163,14 +167,16 @@ class Words:
     def address(self, index: int) -> Address:
         return Address(self.word(index)[12:])
 
-    def flat_rows(self, words: int) -> Iterator[Words]:
-        """The elements of the array, of so many words each, that the first word points to."""
-        array = self.at(0)
+    def settlements(self) -> Iterator[Words]:
+        """The elements of the array of settlements, which are static, that the first word points
+        to.
+        """
+        array, size = self.at(0), 32 * _SETTLEMENT_WORDS
         count = array.number(0)
-        if count * 32 * words > len(self.data):
+        if count * size > len(self.data):
             raise Unreadable(f"{count} rows are beyond the calldata")
         for index in range(count):
-            yield Words(self.data, array.base + 32 + 32 * words * index)
+            yield Words(self.data, array.base + 32 + size * index)
 
     def rows(self) -> Iterator[Words]:
         """The elements of the array of dynamic structs that the first word points to."""
@@ -178,9 +184,12 @@ class Words:
         count = array.number(0)
         if count * 32 > len(self.data):
             raise Unreadable(f"{count} rows are beyond the calldata")
-        inner = Words(self.data, array.base + 32)
-        for index in range(count):
-            yield inner.at(index)
+        data, base, end = self.data, array.base + 32, len(self.data)
+        for at in range(base, base + 32 * count, 32):
+            offset = int.from_bytes(data[at : at + 32], "big")
+            if base + offset > end:
+                raise Unreadable(f"an offset of {offset} is beyond the calldata")
+            yield Words(data, base + offset)
 
 
 def _open(a: Words) -> Row:
@@ -258,19 +267,12 @@ def _single(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
     return rows
 
 
-def _many(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
-    def rows(arguments: Words) -> Iterator[Row]:
-        for row in arguments.rows():
-            try:
-                yield read(row)
-            except ValueError:
-                continue  # the contract skipped it, or the whole call failed
-
-    return rows
-
-
-def _settlements(arguments: Words) -> Iterator[Row]:
-    return map(_voucher, arguments.flat_rows(_SETTLEMENT_WORDS))
+def _each(read: Callable[[Words], Row], rows: Iterable[Words]) -> Iterator[Row]:
+    for row in rows:
+        try:
+            yield read(row)
+        except ValueError:
+            continue  # the contract skipped it, or the whole call failed
 
 
 def selector(signature: str) -> bytes:
@@ -285,12 +287,9 @@ _READERS: Final[dict[bytes, Callable[[Words], Iterator[Row]]]] = {
         _open_with_authorization
     ),
     selector(f"openFromBalance({_OPENING})"): _single(_opening),
-    selector(f"openBatch({_OPENING}[])"): _many(_opening),
     selector(f"settle({_SETTLEMENT})"): _one(_voucher),
-    selector(f"settleBatch({_SETTLEMENT}[])"): _settlements,
     selector(f"close({_SETTLEMENT})"): _one(_close),
     selector(f"closeFor({_CLOSING})"): _single(_closing),
-    selector(f"closeBatch({_CLOSING}[])"): _many(_closing),
     selector(f"finalize({_PACKED})"): _one(_finalize),
     selector(f"rate({_PACKED},uint8,bytes32,bytes)"): _one(_rate),
     selector(f"answer({_PACKED},bytes32,bytes)"): _one(_answer),
@@ -302,15 +301,29 @@ _READERS: Final[dict[bytes, Callable[[Words], Iterator[Row]]]] = {
 }
 
 
-def rows_of(data: bytes) -> list[Row]:
+_Batch = tuple[Callable[[Words], Iterator[Words]], Callable[[Words], Row]]
+_BATCHES: Final[dict[bytes, _Batch]] = {
+    selector(f"openBatch({_OPENING}[])"): (Words.rows, _opening),
+    selector(f"settleBatch({_SETTLEMENT}[])"): (Words.settlements, _voucher),
+    selector(f"closeBatch({_CLOSING}[])"): (Words.rows, _closing),
+}
+
+
+def rows_of(data: bytes, only: Terms | None = None) -> list[Row]:
     """What this calldata of the escrow consents to; empty if it is none of these calls, or cannot
-    be read.
+    be read. `only`: of a batch the rows of these terms, and perhaps a few more, without a look at
+    the others.
     """
-    read = _READERS.get(bytes(data[:4]))
-    if read is None:
-        return []
+    called, arguments = bytes(data[:4]), Words(data, 4)
     try:
-        return list(read(Words(data, 4)))
+        if called in _BATCHES:
+            rows_in, read = _BATCHES[called]
+            rows = rows_in(arguments)
+            if only is not None:
+                told = only.fee_recipient + only.salt.to_bytes(12, "big")
+                rows = (row for row in rows if data.startswith(told, row.base + _SALT))
+            return list(_each(read, rows))
+        return list(_READERS[called](arguments)) if called in _READERS else []
     except ValueError:
         return []
 
@@ -327,20 +340,13 @@ def carries_voucher(row: Row) -> TypeGuard[VoucherRow | CloseRow]:
     return isinstance(row, VoucherRow) or (isinstance(row, CloseRow) and not row.finalize)
 
 
-_BATCHES: Final[dict[bytes, Callable[[Words], Iterator[Words]]]] = {
-    selector(f"openBatch({_OPENING}[])"): lambda a: a.rows(),
-    selector(f"settleBatch({_SETTLEMENT}[])"): lambda a: a.flat_rows(_SETTLEMENT_WORDS),
-    selector(f"closeBatch({_CLOSING}[])"): lambda a: a.rows(),
-}
-
-
 def row_of_batch(data: bytes, index: int) -> Terms | None:
     """The terms in this row of a batch, from 0; None: it is no batch, has no such row, or the row
     cannot be read.
     """
-    read = _BATCHES.get(bytes(data[:4]))
+    batch = _BATCHES.get(bytes(data[:4]))
     try:
-        row = None if read is None else next(islice(read(Words(data, 4)), index, None), None)
+        row = None if batch is None else next(islice(batch[0](Words(data, 4)), index, None), None)
         return None if row is None else row.terms(0)
     except ValueError:
         return None

@@ -61,12 +61,21 @@ from honorarium.protocol.events import (
     Withdrawn,
 )
 from honorarium.protocol.messages import Opening, opening_nonce, top_up_nonce
+from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import Domain
 from honorarium.units import BaseUnits, UnixTime
 
 __all__ = ["Consent", "Judged", "authorized_digest", "digest_under"]
 
 _Judge = Callable[["Consent", Entry, "SessionRecord | None"], list[Judged]]
+
+
+def _a(kind: type[Row]) -> Callable[[Row], bool]:
+    return lambda row: isinstance(row, kind)
+
+
+_OPENING, _TOP_UP, _CLOSING = _a(OpenRow), _a(TopUpRow), _a(CloseRow)
+_BY, _RATING, _ANSWER = _a(ByRow), _a(RateRow), _a(AnswerRow)
 
 
 class Consent:
@@ -76,6 +85,7 @@ class Consent:
         self._domain: Domain = place.domain
         self._ids = SessionIds(place.domain)
         self._separator = separator
+        self._terms: Terms | None = None  # of the event's session, if they are known
         self._read: tuple[Hash, dict[SessionId, list[Row]]] = (Hash(b""), {})
         self.origins = Origins(place, self._ids.of)
         self._payments = PaymentConsent(place, separator, self.origins)
@@ -86,6 +96,7 @@ class Consent:
         if judge is None:
             return []
         self.origins.check(entry)
+        self._terms = session.terms if session else getattr(entry.event, "terms", None)
         return judge(self, entry, session)
 
     # ------------------------------------------------------------------ which call it was
@@ -95,7 +106,7 @@ class Consent:
         entry: Entry,
         rule: str,
         session_id: SessionId,
-        kind: type[Row],
+        takes: Callable[[Row], bool],
         judge: Callable[[Row, Transaction], list[Judged]],
     ) -> list[Judged]:
         """The judgement of the row for this session. A batch may name a session twice; one row
@@ -104,13 +115,16 @@ class Consent:
         sent = entry.transaction
         if sent is None:
             return [_no_transaction(entry, rule, session_id)]
-        rows = [row for row in self._rows(entry, sent, session_id) if isinstance(row, kind)]
-        if not rows:
-            return self.origins.elsewhere(entry, rule, session_id)
-        return min([judge(row, sent) for row in rows], key=len)
+        judged = [judge(row, sent) for row in self._rows(entry, sent, session_id) if takes(row)]
+        return min(judged, key=len) if judged else self.origins.elsewhere(entry, rule, session_id)
 
     def _rows(self, entry: Entry, sent: Transaction, session_id: SessionId) -> Sequence[Row]:
-        """The rows for this session in the transaction, which is read once for all its events."""
+        """The rows for this session in the transaction, which is read once for all its events, or
+        row by row if the others are those of other pieces of the work.
+        """
+        if sent.checked and self._terms is not None and sent.to == self._domain.contract:
+            found = rows_of(sent.data, self._terms)
+            return [row for row in found if self._ids.of(row.terms) == session_id]
         if self._read[0] != entry.tx_hash:
             rows: dict[SessionId, list[Row]] = {}
             if sent.to == self._domain.contract:
@@ -128,7 +142,7 @@ class Consent:
             entry,
             "ESC-11",
             event.session_id,
-            OpenRow,
+            _OPENING,
             lambda row, sent: self._opening(entry, event, row, sent),
         )
         return [*self._identity(entry, event), *judged]
@@ -198,7 +212,7 @@ class Consent:
                     signed.must("payer", payer, digest, signature)
             return signed.judged
 
-        return self._asked(entry, "ESC-11", event.session_id, TopUpRow, judge)
+        return self._asked(entry, "ESC-11", event.session_id, _TOP_UP, judge)
 
     # ------------------------------------------------------------------ what is credited
 
@@ -219,24 +233,23 @@ class Consent:
             entry,
             "ESC-7",
             event.session_id,
-            CloseRow,
+            _CLOSING,
             lambda row, sent: self._end(entry, event, session, row, sent),
         )
         return [*metered, *ended]
 
     def _metered(self, entry: Entry, event: Settled | SessionClosed) -> list[Judged]:
         """ESC-3: the terms' meter key signed exactly these units and this journal."""
-        sent, session_id = entry.transaction, event.session_id
-        if sent is None:
-            return [_no_transaction(entry, "ESC-3", session_id)]
-        rows = [row for row in self._rows(entry, sent, session_id) if carries_voucher(row)]
-        if not rows:
-            return self.origins.elsewhere(entry, "ESC-3", session_id)
-        return min([self._voucher(entry, event, row) for row in rows], key=len)
+        return self._asked(
+            entry,
+            "ESC-3",
+            event.session_id,
+            carries_voucher,
+            lambda row, sent: self._voucher(entry, event, row),
+        )
 
-    def _voucher(
-        self, entry: Entry, event: Settled | SessionClosed, row: VoucherRow | CloseRow
-    ) -> list[Judged]:
+    def _voucher(self, entry: Entry, event: Settled | SessionClosed, row: Row) -> list[Judged]:
+        assert isinstance(row, (VoucherRow, CloseRow))
         if (row.units, row.journal) != (event.units, event.journal):
             expected = f"the voucher's {row.units} units, journal 0x{row.journal.hex()}"
             found = f"{event.units}, 0x{event.journal.hex()}"
@@ -309,7 +322,7 @@ class Consent:
             signed.must("party", by, digest, row.signature)
             return signed.judged
 
-        return self._asked(entry, rule, session_id, ByRow, judge)
+        return self._asked(entry, rule, session_id, _BY, judge)
 
     # ------------------------------------------------------------------ ratings
 
@@ -330,7 +343,7 @@ class Consent:
             signed.must("client", row.terms.client, digest, row.signature)
             return signed.judged
 
-        return self._asked(entry, "ESC-10", event.session_id, RateRow, judge)
+        return self._asked(entry, "ESC-10", event.session_id, _RATING, judge)
 
     def _answered(self, entry: Entry, session: SessionRecord | None) -> list[Judged]:
         event = entry.event
@@ -350,7 +363,7 @@ class Consent:
             signed.must("advisor", row.terms.advisor, digest, row.signature)
             return signed.judged
 
-        return self._asked(entry, "ESC-10", event.session_id, AnswerRow, judge)
+        return self._asked(entry, "ESC-10", event.session_id, _ANSWER, judge)
 
     # ------------------------------------------------------------------ the rest
 

@@ -22,7 +22,8 @@ class Transaction(NamedTuple):
     """Who sent which call to whom.
 
     `head` and `tail`: what stands around the calldata in the transaction as it was signed
-    (envelope.py); None: nobody kept it.
+    (envelope.py); None: nobody kept it. `checked`: another piece of the work has events of this
+    batch too, and checks that it is what was signed; here only a few of its rows matter.
     """
 
     sender: Address
@@ -30,6 +31,7 @@ class Transaction(NamedTuple):
     data: bytes
     head: bytes | None = None
     tail: bytes | None = None
+    checked: bool = False
 
 
 class Entry(NamedTuple):

@@ -124,9 +124,10 @@ class Origins:
 
     def check(self, entry: Entry) -> None:
         """The event's transaction is the one that was signed. Raises TransactionAltered."""
-        if entry.transaction is None or entry.tx_hash == self._hashed:
+        sent = entry.transaction
+        if sent is None or sent.checked or entry.tx_hash == self._hashed:
             return
-        why = altered(entry.tx_hash, entry.transaction)
+        why = altered(entry.tx_hash, sent)
         if why is not None:
             raise TransactionAltered(entry.tx_hash, entry.block, why)
         self._hashed = entry.tx_hash

@@ -4,13 +4,14 @@ what it needs from files, and gives back only what the others need.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -45,6 +46,7 @@ from honorarium.audit.spill import (
     bucket_of,
     buckets_of,
     merge_sorted,
+    read_part,
     read_sorted,
     read_spread,
     runs,
@@ -108,6 +110,7 @@ def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
         Spread(plan.work, "logs", writer) as logs,
         Spread(plan.work, "transactions", writer) as sent,
         Spread(plan.work, "transfers", writer) as transfers,
+        plan.file("batches", writer).open("wb") as batches,
     ):
         for some in _together(numbers, {n: files[n]["logs"].rows for n in numbers}):
 
@@ -116,7 +119,9 @@ def split_segments(plan: Plan, writer: int, numbers: Sequence[int]) -> None:
                 parts = [pq.read_table(path, columns=columns) for path in paths]
                 return pa.concat_tables(parts).combine_chunks()
 
-            _split_logs(plan, table("logs", LOG_COLUMNS), table("transactions"), logs, sent)
+            _split_logs(
+                plan, table("logs", LOG_COLUMNS), table("transactions"), logs, sent, batches
+            )
             moved = table("transfers")
             for group, part in slices(moved, buckets_of(moved["tx_hash"], plan.groups)):
                 transfers.add(group, part)
@@ -134,7 +139,9 @@ def _together(numbers: Sequence[int], logs: Mapping[int, int]) -> Iterator[list[
         yield some
 
 
-def _split_logs(plan: Plan, logs: Any, transactions: Any, to: Spread, sent: Spread) -> None:
+def _split_logs(
+    plan: Plan, logs: Any, transactions: Any, to: Spread, sent: Spread, batches: IO[bytes]
+) -> None:
     buckets = buckets_of(_keys(logs["topics"]), plan.buckets)
     for bucket, part in slices(logs, buckets):
         to.add(bucket, part)
@@ -143,9 +150,52 @@ def _split_logs(plan: Plan, logs: Any, transactions: Any, to: Spread, sent: Spre
     pair = pc.add(pc.shift_left(buckets.cast(pa.int64()), 32), at.cast(pa.int64()))
     pairs = pc.unique(pc.drop_null(pair))
     pairs = pairs.take(pc.sort_indices(pairs))
-    taken = transactions.take(pc.bit_wise_and(pairs, pa.scalar(2**32 - 1, pa.int64())))
-    for bucket, part in runs(taken, pc.shift_right(pairs, 32)):
+    taken = pc.bit_wise_and(pairs, pa.scalar(2**32 - 1, pa.int64()))
+    table = _without_batches(transactions, taken, batches)
+    for bucket, part in runs(table, pc.shift_right(pairs, 32)):
         sent.add(bucket, part)
+
+
+def _without_batches(transactions: Any, taken: Any, batches: IO[bytes]) -> Any:
+    """The transactions that are taken, by their numbers. The calldata of those that several buckets
+    take is written once, beside them: batches are long. Three columns are added: where it begins,
+    its size, and whether another bucket takes it before.
+    """
+    counted = pc.value_counts(taken)
+    several = pc.filter(counted.field("values"), pc.greater(counted.field("counts"), 1))
+    written = transactions["data"].take(several).to_pylist()
+    sizes = list(map(len, written))
+    starts = list(accumulate(sizes, initial=batches.tell()))[:-1]
+    batches.writelines(written)
+    short = pc.invert(pc.is_in(pa.array(range(transactions.num_rows)), value_set=several))
+    data = pc.if_else(short, transactions["data"], pa.scalar(None, pa.binary()))
+    at = transactions.schema.get_field_index("data")
+    table = transactions.set_column(at, "data", data).take(taken)
+    place = pc.index_in(taken, value_set=several)
+    met: set[int] = set()
+    checked = []
+    for each in place.to_pylist():
+        checked.append(each in met)
+        if each is not None:
+            met.add(each)
+    for name, column in (
+        ("start", pa.array(starts, pa.int64()).take(place)),
+        ("size", pa.array(sizes, pa.int64()).take(place)),
+        ("checked", pa.array(checked, pa.bool_())),
+    ):
+        table = table.append_column(name, column)
+    return table
+
+
+def _sent(plan: Plan, bucket: int) -> Iterator[Row]:
+    """The transactions of a bucket, each with its calldata."""
+    for writer in range(plan.writers):
+        with plan.file("batches", writer).open("rb") as batches:
+            for row in read_part(plan.work, "transactions", bucket, writer):
+                tx_hash, block, sender, to, data, head, tail, start, size, checked = row
+                if start is not None:
+                    data = os.pread(batches.fileno(), size, start)
+                yield tx_hash, block, sender, to, data, head, tail, checked
 
 
 def _keys(topics: Any) -> Any:
@@ -221,7 +271,7 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
     book, found = part.book, SessionsFound()
     entries = entries_of_rows(
         read_spread(plan.work, "logs", bucket, plan.writers),
-        read_spread(plan.work, "transactions", bucket, plan.writers),
+        _sent(plan, bucket),
         plan.place,
     )
     waiting = list(plan.at)

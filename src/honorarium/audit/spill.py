@@ -83,11 +83,16 @@ class Spread:
 def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[Row]:
     """The rows of a bucket, writer after writer."""
     for writer in range(writers):
-        path = folder / f"{name}-{bucket}-{writer}.arrow"
-        if path.exists():
-            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                for batch in stream:
-                    yield from rows_of_table(batch)
+        yield from read_part(folder, name, bucket, writer)
+
+
+def read_part(folder: Path, name: str, bucket: int, writer: int) -> Iterator[Row]:
+    """The rows of a bucket that one writer wrote."""
+    path = folder / f"{name}-{bucket}-{writer}.arrow"
+    if path.exists():
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield from rows_of_table(batch)
 
 
 def write_sorted(path: Path, rows: Iterable[Row], column: int, buckets: int) -> None:
