@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -15,8 +14,10 @@ from honorarium.chain.node import BATCH, Node, from_hex, to_hex
 from honorarium.ids import Hash
 from honorarium.units import BlockNumber
 
-_Question = tuple[str, list[Any], Callable[[Any], None]]
-"""Method, parameters, and what reads the answer."""
+_Place = tuple[Hash, BlockNumber]
+"""A transaction, and the block that it is in by its logs."""
+_Question = tuple[str, list[Any], BlockNumber | _Place]
+"""Method, parameters, and which block or transaction it is about."""
 
 
 class Surroundings:
@@ -28,7 +29,7 @@ class Surroundings:
         self._whole = node.chain_id in LOCAL_CHAINS
         self._hashes: dict[int, Hash] = {}
         self._times: dict[int, int] = {}
-        self._sent: dict[tuple[Hash, BlockNumber], Row | None] = {}  # in the order of the logs
+        self._sent: dict[_Place, Row | None] = {}  # in the order of the logs
         self._waiting: list[_Question] = []
         self._asked: list[tuple[list[_Question], Future[list[Any]]]] = []
 
@@ -40,15 +41,11 @@ class Surroundings:
         if log.block not in self._times:
             self._times[log.block] = log.time
             if self._whole or not log.time:
-                params = [hex(log.block), self._whole]
-                self._put("eth_getBlockByNumber", params, lambda found: self._block(at[1], found))
+                self._put("eth_getBlockByNumber", [hex(log.block), self._whole], log.block)
         if at not in self._sent:
             self._sent[at] = None
             if not self._whole:
-                params = [to_hex(log.tx_hash)]
-                self._put(
-                    "eth_getTransactionByHash", params, lambda found: self._transaction(at, found)
-                )
+                self._put("eth_getTransactionByHash", [to_hex(log.tx_hash)], at)
 
     def ask_the_rest(self) -> None:
         """Asks what still waits for others to be asked with."""
@@ -59,31 +56,35 @@ class Surroundings:
 
     def read(self) -> tuple[dict[int, int], list[Row]]:
         """The times of the blocks, and the transactions, as far as the node has them."""
-        for questions, answers in self._asked:
-            for (_, _, reader), answer in zip(questions, answers.result(), strict=True):
-                reader(answer)
+        while self._asked:
+            questions, answers = self._asked.pop(0)
+            for (_, _, about), answer in zip(questions, answers.result(), strict=True):
+                if isinstance(about, tuple):
+                    self._transaction(about, answer)
+                else:
+                    self._block(about, answer)
         return self._times, [row for row in self._sent.values() if row is not None]
 
-    def _put(self, method: str, params: list[Any], reader: Callable[[Any], None]) -> None:
-        self._waiting.append((method, params, reader))
+    def _put(self, method: str, params: list[Any], about: BlockNumber | _Place) -> None:
+        self._waiting.append((method, params, about))
         if len(self._waiting) == BATCH:
             self.ask_the_rest()
 
     def _block(self, block: BlockNumber, found: dict[str, Any] | None) -> None:
+        if found is None:
+            raise NodeContradicts(block, "it gave logs of it, and now has no such block")
         self._times[block] = _time_of(block, found, self._hashes[block])
-        for each in found["transactions"] if found and self._whole else ():
+        for each in found["transactions"] if self._whole else ():
             at = Hash(from_hex(each["hash"])), block
             if at in self._sent:
                 self._sent[at] = _sent(*at, each)
 
-    def _transaction(self, at: tuple[Hash, BlockNumber], found: dict[str, Any] | None) -> None:
+    def _transaction(self, at: _Place, found: dict[str, Any] | None) -> None:
         if found is not None:
             self._sent[at] = _sent(*at, found)
 
 
-def _time_of(block: int, found: dict[str, Any] | None, by_its_logs: Hash) -> int:
-    if found is None:
-        raise NodeContradicts(block, "it gave logs of it, and now has no such block")
+def _time_of(block: int, found: dict[str, Any], by_its_logs: Hash) -> int:
     if from_hex(found["hash"]) != by_its_logs:
         raise NodeContradicts(
             block,
