@@ -375,7 +375,8 @@ def _rlp(item: Item) -> bytes:
         payload, offset = item, 0x80
     else:
         payload, offset = b"".join(map(_rlp, item)), 0xC0
-    return bytes(length_prefix(len(payload), offset)) + payload
+    prefix: bytes = length_prefix(len(payload), offset)
+    return prefix + payload
 
 
 def _decoded(data: bytes) -> Any:
