@@ -29,6 +29,7 @@ from honorarium.audit import (
     audit_archive,
     audit_live,
     catch_up,
+    surroundings,
 )
 from honorarium.audit import collect as collecting
 from honorarium.audit.errors import (
@@ -370,7 +371,7 @@ def test_a_node_that_lies_about_storage_is_found(lived: Lived, tmp_path: Path) -
 def whole_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Transactions come with their blocks, or (as on public chains) one by one."""
     if not request.param:
-        monkeypatch.setattr(collecting, "LOCAL_CHAINS", ())
+        monkeypatch.setattr(surroundings, "LOCAL_CHAINS", ())
     return bool(request.param)
 
 
@@ -423,7 +424,7 @@ def test_a_node_whose_answers_do_not_fit_together_is_refused(
 def test_a_node_that_gives_another_transaction_than_was_asked_for_is_refused(
     lived: Lived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "LOCAL_CHAINS", ())
+    monkeypatch.setattr(surroundings, "LOCAL_CHAINS", ())
     with (
         Lying(
             lived.stage.node.url,

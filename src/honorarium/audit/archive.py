@@ -314,9 +314,11 @@ class Archive:
         first: BlockNumber,
         last: BlockNumber,
         anchor: tuple[BlockNumber, Hash],
-        rows: dict[str, list[Row]],
+        rows: Mapping[str, Iterable[Row]],
     ) -> None:
-        """Adds the next segment, whole or not at all."""
+        """Adds the next segment, whole or not at all. Each table has a thread, which may wait for
+        its rows.
+        """
         number = self.segments[-1].number + 1 if self.segments else 1
         with ThreadPoolExecutor() as pool:  # each waits for the disk
             parts = {
@@ -327,7 +329,7 @@ class Archive:
         self.segments.append(Segment(number, first, last, *anchor, files))
         self.save()
 
-    def _write(self, name: str, table: str, rows: list[Row]) -> Stored:
+    def _write(self, name: str, table: str, rows: Iterable[Row]) -> Stored:
         writer = Writer(self.folder / f"{name}.parquet", TABLES[table])
         writer.extend(rows)
         return writer.finish()

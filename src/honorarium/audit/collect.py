@@ -6,24 +6,24 @@ asked for again, unless a reorganisation undid it: then the undone blocks are dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from eth_hash.auto import keccak
 
 from honorarium.audit.archive import Archive, Contents
-from honorarium.audit.envelope import envelope_of
-from honorarium.audit.errors import HistoryReplaced, NodeContradicts
+from honorarium.audit.errors import HistoryReplaced
 from honorarium.audit.facts import Facts
 from honorarium.audit.source import entries_of, happened_in, transfers_of
 from honorarium.audit.state import StateReader
+from honorarium.audit.surroundings import Surroundings
 from honorarium.audit.tables import Row, read_rows
-from honorarium.chain.deploy import LOCAL_CHAINS
 from honorarium.chain.logs import RawLog, Topics, UnreadableLog, decode, raw_logs
-from honorarium.chain.node import BATCH, Node, from_hex, to_hex
+from honorarium.chain.node import BlockHead, Node, from_hex
 from honorarium.errors import ChainReset, NodeBehind
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol.events import Deposited, SessionOpened, Tipped
@@ -37,6 +37,9 @@ SEGMENT: Final = 4000
 """So many logs make a segment: what a process that dies has to read again."""
 ASKED_TOGETHER: Final = 100
 """Addresses in one filter of logs."""
+
+ASKING: Final = 2
+"""So many questions are with the node at once: it answers one while the other's answer is read."""
 
 _OF_TOKENS: Final = (SessionOpened.TOPIC, Deposited.TOPIC, Tipped.TOPIC)
 TRANSFER: Final = Hash(keccak(b"Transfer(address,address,uint256)"))
@@ -91,15 +94,28 @@ def catch_up(
     """
     if node.genesis_hash != archive.contents.genesis:
         raise ChainReset(archive.contents.genesis, node.genesis_hash)
-    newest = node.block("latest").number
-    if newest < archive.last:
-        raise NodeBehind(node.url, newest, archive.last)
-    end = newest if last is None else BlockNumber(last)
-    if end > newest:
-        raise NodeBehind(node.url, newest, end)
+    newest = node.block("latest")
+    wanted = newest.number if last is None else last
+    if newest.number < max(wanted, archive.last):
+        raise NodeBehind(node.url, newest.number, max(wanted, archive.last))
     _undo(node, archive)
-    _Collector(node, archive, end, progress or (lambda what, done, total: None)).run()
+    if archive.last < wanted:
+        # Its hash is asked for before its logs are: if it is undone meanwhile, that will show.
+        end = newest if wanted == newest.number else node.block(wanted)
+        with _threads() as asking:
+            collector = _Collector(node, asking, archive, end)
+            collector.run(progress or (lambda what, done, total: None))
     return archive.last
+
+
+@contextmanager
+def _threads() -> Iterator[Executor]:
+    """Threads that ask the node and wait, while this one reads what was answered."""
+    asking = ThreadPoolExecutor(ASKING)
+    try:
+        yield asking
+    finally:
+        asking.shutdown(cancel_futures=True)  # after an error nobody needs the answers
 
 
 def _undo(node: Node, archive: Archive) -> None:
@@ -137,45 +153,39 @@ def _hash_of(node: Node, block: int) -> Hash | None:
 @dataclass
 class _Collector:
     node: Node
+    asking: Executor
     archive: Archive
-    end: BlockNumber
-    tell: Progress
+    end: BlockHead
     logs: list[RawLog] = field(default_factory=list)
 
-    def run(self) -> None:
+    def run(self, tell: Progress) -> None:
         """Segment by segment; each is cut between two blocks."""
-        archive, first = self.archive, BlockNumber(self.archive.last + 1)
-        if first > self.end:
-            return
-        total = self.end - first + 1
-        contracts = [archive.contents.domain.contract, archive.contents.tip_jar]
-        begin = first
+        contents, first = self.archive.contents, self.archive.last + 1
+        total = self.end.number - first + 1
         found = raw_logs(
             self.node,
-            contracts,
+            [contents.domain.contract, contents.tip_jar],
             (),
             first,
-            self.end,
-            progress=lambda done: self.tell("events", done, total),
+            self.end.number,
+            progress=lambda done: tell("events", done, total),
+            asking=self.asking,
         )
+        around = Surroundings(self.node, self.asking)
         for log in found:
             if len(self.logs) >= SEGMENT and log.block != self.logs[-1].block:
-                known = self.logs[-1]
-                self._keep(begin, known.block, (known.block, known.block_hash))
-                begin, self.logs = BlockNumber(known.block + 1), []
+                self._keep(self.logs[-1].block, self.logs[-1].block_hash, around)
+                self.logs, around = [], Surroundings(self.node, self.asking)
             self.logs.append(log)
-        head = self.node.block(self.end)
-        self._keep(begin, self.end, (self.end, head.hash))
-        self.tell("events", total, total)
+            around.ask(log)
+        self._keep(self.end.number, self.end.hash, around)
+        tell("events", total, total)
 
-    def _keep(
-        self, first: BlockNumber, last: BlockNumber, anchor: tuple[BlockNumber, Hash]
-    ) -> None:
-        # One thread asks the node and waits, while this one reads what it answered.
-        with ThreadPoolExecutor(1) as asking:
-            around = self._surroundings(asking)
-            transfers = asking.submit(self._transfers, first, last)
-            times, sent = around()
+    def _keep(self, last: BlockNumber, last_hash: Hash, around: Surroundings) -> None:
+        first = BlockNumber(self.archive.last + 1)
+        around.ask_the_rest()
+        transfers = self.asking.submit(self._transfers, first, last)
+        times, sent = around.read()
         logs: list[Row] = [
             (
                 log.block,
@@ -189,50 +199,9 @@ class _Collector:
             )
             for log in self.logs
         ]
-        rows = {"logs": logs, "transactions": sent, "transfers": transfers.result()}
-        self.archive.append(first, last, anchor, rows)
-
-    # ------------------------------------------------------------------ transactions and times
-
-    def _surroundings(self, asking: Executor) -> Callable[[], tuple[dict[int, int], list[Row]]]:
-        """Has the node asked about the blocks and transactions of the logs that are at hand; what
-        is returned reads its answers: the times of the blocks, and the transactions.
-        """
-        hashes: dict[int, Hash] = {}
-        times: dict[int, int] = {}
-        for log in self.logs:
-            if hashes.setdefault(log.block, log.block_hash) != log.block_hash:
-                raise NodeContradicts(log.block, "its logs name two hashes of it")
-            times[log.block] = log.time
-        wanted = dict.fromkeys((log.tx_hash, log.block) for log in self.logs)
-        # On a local chain a transaction has a block of its own: one answer holds both.
-        whole = self.node.chain_id in LOCAL_CHAINS
-        blocks = [block for block, time in times.items() if whole or not time]
-        singles = [] if whole else list(wanted)
-        asked: list[tuple[str, list[Any]]] = [
-            *(("eth_getBlockByNumber", [hex(block), whole]) for block in blocks),
-            *(("eth_getTransactionByHash", [to_hex(tx_hash)]) for tx_hash, _ in singles),
-        ]
-        parts = [
-            asking.submit(self.node.batch, asked[at : at + BATCH])
-            for at in range(0, len(asked), BATCH)
-        ]
-
-        def read() -> tuple[dict[int, int], list[Row]]:
-            answers = (answer for part in parts for answer in part.result())
-            sent: dict[tuple[Hash, BlockNumber], Row] = {}
-            for block, found in zip(blocks, answers, strict=False):
-                times[block] = _time_of(block, found, hashes[block])
-                for each in found["transactions"] if whole else ():
-                    at = Hash(from_hex(each["hash"])), block
-                    if at in wanted:
-                        sent[at] = _sent(*at, each)
-            for at, found in zip(singles, answers, strict=True):
-                if found is not None:
-                    sent[at] = _sent(*at, found)
-            return times, [sent[at] for at in wanted if at in sent]
-
-        return read
+        # The others are written while the tokens' logs are still asked for.
+        rows = {"logs": logs, "transactions": sent, "transfers": _when_there(transfers)}
+        self.archive.append(first, last, (last, last_hash), rows)
 
     # ------------------------------------------------------------------ tokens
 
@@ -294,29 +263,5 @@ class _Collector:
             kept.since.append(self.archive.segments[-1].number + 1 if self.archive.segments else 1)
 
 
-def _time_of(block: int, found: dict[str, Any] | None, by_its_logs: Hash) -> int:
-    if found is None:
-        raise NodeContradicts(block, "it gave logs of it, and now has no such block")
-    if from_hex(found["hash"]) != by_its_logs:
-        raise NodeContradicts(
-            block,
-            f"its hash is {found['hash']}, and 0x{by_its_logs.hex()} by its logs (if the chain was "
-            "just reorganised, run the audit again)",
-        )
-    return int(found["timestamp"], 16)
-
-
-def _sent(tx_hash: Hash, block: int, found: dict[str, Any]) -> Row:
-    if from_hex(found["hash"]) != tx_hash:
-        raise NodeContradicts(
-            block, f"asked for transaction 0x{tx_hash.hex()}, it gave {found['hash']}"
-        )
-    to = found.get("to")
-    return (
-        tx_hash,
-        block,
-        from_hex(found["from"]),
-        from_hex(to) if to else None,
-        from_hex(found["input"]),
-        *envelope_of(found),
-    )
+def _when_there(rows: Future[list[Row]]) -> Iterator[Row]:
+    yield from rows.result()

@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 
 import rlp
 from eth_hash.auto import keccak
-from rlp.codec import encode_raw
+from rlp.codec import length_prefix
 
 from honorarium.errors import BadSignature
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Signature, recover
 from honorarium.units import BlockNumber, UnixTime
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 Item = bytes | Sequence[Any]
@@ -30,11 +31,11 @@ class NotEncodable(ValueError):
     """A kind of transaction or receipt that is not known here."""
 
 
-def _strictly(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+def _strictly(read: Callable[[S], T]) -> Callable[[S], T]:
     """The reader, raising ValueError for whatever somebody made up: lists where bytes belong."""
 
     @wraps(read)
-    def reader(data: bytes) -> T:
+    def reader(data: S) -> T:
         try:
             return read(data)
         except (TypeError, AttributeError, IndexError, OverflowError) as error:
@@ -116,9 +117,9 @@ def header_of(found: Mapping[str, Any]) -> bytes:
     there = [(name, length) for name, length in _HEADER if found.get(name) is not None]
     fields = [_field(found[name], length) for name, length in there]
     for count in range(len(fields), _FIRST_FORK - 1, -1):
-        data = encode_raw(fields[:count])
+        data = _rlp(fields[:count])
         if keccak(data) == _hex(found["hash"]):
-            return bytes(data)
+            return data
     raise NotEncodable(f"the header of block {int(found['number'], 16)} has not the block's hash")
 
 
@@ -158,33 +159,75 @@ class Signed:
 @_strictly
 def read_transaction(data: bytes) -> Signed:
     """A transaction as it is broadcast. Raises ValueError if it is none that is known here."""
+    return _signed(*_taken_apart(data), Hash(keccak(data)))
+
+
+def around_calldata(raw: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the calldata in a transaction that `read_transaction` reads."""
+    return _around(raw, *_taken_apart(raw))
+
+
+@_strictly
+def sender_head_tail(found: Mapping[str, Any]) -> tuple[Address, bytes, bytes]:
+    """Who signed a transaction of JSON-RPC's form, and what stands before and behind its calldata.
+
+    Raises ValueError if it is none that `read_transaction` reads.
+    """
+    kind, fields, raw = _written(found)
+    return _signed(kind, fields, Hash(_hex(found["hash"]))).sender, *_around(raw, kind, fields)
+
+
+def transaction_of(found: Mapping[str, Any]) -> bytes:
+    """A transaction as it was broadcast, from JSON-RPC's form.
+
+    Raises NotEncodable for a kind that is not known here, or if the result has not its hash.
+    """
+    return _written(found)[2]
+
+
+def _taken_apart(data: bytes) -> tuple[int, list[Item]]:
+    """Type and fields of a transaction as it is broadcast: what is signed, then parity, r and s."""
     kind = data[0] if data and data[0] < 0x80 else 0
-    if kind and kind not in _FIELDS:
-        raise NotEncodable(f"it is a transaction of type {kind}")
-    names = _FIELDS[kind] if kind else _LEGACY
     fields = _decoded(data[1:] if kind else data)
-    if not isinstance(fields, list) or len(fields) != len(names) + 3:
+    if not isinstance(fields, list) or len(fields) != len(_names(kind)) + 3:
         raise ValueError("it has not the fields of a transaction")
-    content, (v, r, s) = fields[: len(names)], (_int(each) for each in fields[-3:])
+    return kind, fields
+
+
+def _written(found: Mapping[str, Any]) -> tuple[int, list[Item], bytes]:
+    """Type and fields of a transaction of JSON-RPC's form, and the bytes that were broadcast."""
+    kind = int(found.get("type") or "0x0", 16)
+    parity = found.get("yParity") if kind and found.get("yParity") is not None else found["v"]
+    fields = [_WRITERS.get(name, _field)(found.get(name)) for name in _names(kind)]
+    fields += map(_field, (parity, found["r"], found["s"]))
+    raw = _typed(kind, fields)
+    if keccak(raw) != _hex(found["hash"]):
+        raise NotEncodable(f"transaction {found['hash']} has another hash than its fields")
+    return kind, fields, raw
+
+
+def _signed(kind: int, fields: Sequence[Item], tx_hash: Hash) -> Signed:
+    names = _names(kind)
+    content, (v, r, s) = fields[: len(names)], map(_int, fields[-3:])
     by = dict(zip(names, content, strict=True))
     chain_id: int | None
     if kind:
-        chain_id, parity, signed = _int(by["chainId"]), v, bytes((kind,)) + encode_raw(content)
+        chain_id, parity, signed = _int(by["chainId"]), v, content
     elif v >= 35:
         chain_id, parity = (v - 35) // 2, (v - 35) % 2
-        signed = encode_raw([*content, _minimal(chain_id), b"", b""])
+        signed = [*content, _minimal(chain_id), b"", b""]
     else:
-        chain_id, parity, signed = None, v - 27, encode_raw(content)
+        chain_id, parity, signed = None, v - 27, content
     to, calldata = _plain_bytes(by["to"]), _plain_bytes(by["input"])
     if parity not in (0, 1) or len(to) not in (0, 20):
         raise ValueError("its signature or its recipient has no possible form")
     signature = Signature(r.to_bytes(32, "big"), s.to_bytes(32, "big"), parity)
     try:
-        sender = recover(keccak(signed), signature)
+        sender = recover(keccak(_typed(kind, signed)), signature)
     except BadSignature as error:
         raise ValueError(f"no account sent it: {error.reason}") from None
     return Signed(
-        hash=Hash(keccak(data)),
+        hash=tx_hash,
         sender=sender,
         to=Address(to) if to else None,
         value=_int(by["value"]),
@@ -193,13 +236,21 @@ def read_transaction(data: bytes) -> Signed:
     )
 
 
-def around_calldata(raw: bytes) -> tuple[bytes, bytes]:
-    """What stands before and behind the calldata in a transaction that `read_transaction` reads."""
-    kind = raw[0] if raw[0] < 0x80 else 0
-    place = (_FIELDS[kind] if kind else _LEGACY).index("input")
-    fields = _decoded(raw[1:] if kind else raw)
-    end = len(raw) - sum(len(encode_raw(field)) for field in fields[place + 1 :])
+def _around(raw: bytes, kind: int, fields: Sequence[Item]) -> tuple[bytes, bytes]:
+    place = _names(kind).index("input")
+    end = len(raw) - sum(len(_rlp(field)) for field in fields[place + 1 :])
     return raw[: end - len(fields[place])], raw[end:]
+
+
+def _names(kind: int) -> tuple[str, ...]:
+    """What is signed of a transaction of this type."""
+    if kind and kind not in _FIELDS:
+        raise NotEncodable(f"it is a transaction of type {kind}")
+    return _FIELDS[kind] if kind else _LEGACY
+
+
+def _typed(kind: int, fields: Sequence[Item]) -> bytes:
+    return bytes((kind,)) + _rlp(fields) if kind else _rlp(fields)
 
 
 def recipient_in(head: bytes) -> bytes:
@@ -226,24 +277,6 @@ def _length(first: int) -> int:
     if first > 0xB7:
         raise ValueError("it has not the fields of a transaction")
     return first - 0x80 if first > 0x80 else 0
-
-
-def transaction_of(found: Mapping[str, Any]) -> bytes:
-    """A transaction as it was broadcast, from JSON-RPC's form.
-
-    Raises NotEncodable for a kind that is not known here, or if the result has not its hash.
-    """
-    kind = int(found.get("type") or "0x0", 16)
-    if kind and kind not in _FIELDS:
-        raise NotEncodable(f"transaction {found['hash']} is of type {kind}")
-    names = _FIELDS[kind] if kind else _LEGACY
-    parity = found.get("yParity") if kind and found.get("yParity") is not None else found["v"]
-    fields = [_WRITERS.get(name, _field)(found.get(name)) for name in names]
-    data = encode_raw([*fields, *(_field(each) for each in (parity, found["r"], found["s"]))])
-    data = bytes((kind,)) + data if kind else bytes(data)
-    if keccak(data) != _hex(found["hash"]):
-        raise NotEncodable(f"transaction {found['hash']} has another hash than its fields")
-    return data
 
 
 # ---------------------------------------------------------------------- receipts
@@ -295,7 +328,7 @@ def receipt_of(found: Mapping[str, Any]) -> bytes:
         for log in found["logs"]
     ]
     numbers = (_field(found["status"]), _field(found["cumulativeGasUsed"]))
-    data = bytes(encode_raw([*numbers, _hex(found["logsBloom"]), logs]))
+    data = _rlp([*numbers, _hex(found["logsBloom"]), logs])
     return bytes((kind,)) + data if kind else data
 
 
@@ -322,7 +355,7 @@ def read_word(data: bytes) -> int:
 
 def index_key(index: int) -> bytes:
     """Where a transaction, or its receipt, stands in its block's tree."""
-    return bytes(encode_raw(_minimal(index)))
+    return _rlp(_minimal(index))
 
 
 def _plain_bytes(item: Item) -> bytes:
@@ -330,6 +363,20 @@ def _plain_bytes(item: Item) -> bytes:
     if not isinstance(item, bytes):
         raise ValueError("there is a list where bytes belong")
     return item
+
+
+def _rlp(item: Item) -> bytes:
+    """As the library writes it, which first asks of each item whether it is of an abstract class:
+    that takes longer than all else.
+    """
+    if isinstance(item, bytes):
+        if len(item) == 1 and item[0] < 0x80:
+            return item
+        payload, offset = item, 0x80
+    else:
+        payload, offset = b"".join(map(_rlp, item)), 0xC0
+    prefix: bytes = length_prefix(len(payload), offset)
+    return prefix + payload
 
 
 def _decoded(data: bytes) -> Any:

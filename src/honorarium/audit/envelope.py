@@ -15,12 +15,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from honorarium.audit.encoding import (
-    around_calldata,
-    read_transaction,
-    recipient_in,
-    transaction_of,
-)
+from honorarium.audit.encoding import read_transaction, recipient_in, sender_head_tail
 from honorarium.audit.facts import Transaction
 from honorarium.chain.node import from_hex
 from honorarium.ids import Address, Hash
@@ -35,12 +30,10 @@ def envelope_of(found: Mapping[str, Any]) -> tuple[bytes, bytes] | tuple[None, N
     sender's signature, as test chains can.
     """
     try:
-        raw = transaction_of(found)
-        if read_transaction(raw).sender != from_hex(found["from"]):
-            return NOT_KEPT
+        sender, head, tail = sender_head_tail(found)
     except (ValueError, KeyError):
         return NOT_KEPT
-    return around_calldata(raw)
+    return (head, tail) if sender == from_hex(found["from"]) else NOT_KEPT
 
 
 def altered(tx_hash: Hash, sent: Transaction) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,6 +61,10 @@ class RawLog:
     time: UnixTime = NOT_ASKED
 
 
+_Span = tuple[int, list[RawLog]]
+"""The last block of some that were asked about together, and their logs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """What was sent. `to` None: it created a contract."""
@@ -87,10 +92,12 @@ async def collect_async(
     `topics`: only those (None: any). `progress` is told how many blocks are done. Raises
     UnreadableLog for a log that none of our contracts writes: nothing is left out silently.
     """
-    async for batch in _spans(node, addresses, topics, first, last, progress):
+    async for end, batch in _spans(node, addresses, topics, first, last):
         clock = await _times(node, {log.block for log in batch}) if times else {}
         for log in batch:
             yield decode(log, clock.get(log.block, NOT_ASKED))
+        if progress is not None:
+            progress(end - first + 1)
 
 
 def collect(
@@ -118,10 +125,26 @@ def raw_logs(
     last: int,
     *,
     progress: Callable[[int], None] | None = None,
+    asking: Executor | None = None,
 ) -> Iterator[RawLog]:
-    """Every log of these contracts with these topics (None: any), in order."""
-    for batch in drive_iter(_spans(node.core, addresses, topics, first, last, progress)):
+    """Every log of these contracts with these topics (None: any), in order.
+
+    `asking`: threads, one of which asks for the next logs while these are worked with.
+    """
+    spans = drive_iter(_spans(node.core, addresses, topics, first, last))
+    for end, batch in _ahead(spans, first, last, asking) if asking else spans:
         yield from batch
+        if progress is not None:
+            progress(end - first + 1)
+
+
+def _ahead(spans: Iterator[_Span], first: int, last: int, asking: Executor) -> Iterator[_Span]:
+    end, coming = first - 1, asking.submit(next, spans)
+    while end < last:
+        end, batch = coming.result()
+        if end < last:
+            coming = asking.submit(next, spans)
+        yield end, batch
 
 
 def decode(log: RawLog, time: UnixTime = NOT_ASKED) -> LogRecord:
@@ -163,13 +186,8 @@ def block_times(node: Node, blocks: Iterable[int]) -> dict[int, UnixTime]:
 
 
 async def _spans(
-    node: AsyncNode,
-    addresses: Sequence[Address],
-    topics: Topics,
-    first: int,
-    last: int,
-    progress: Callable[[int], None] | None,
-) -> AsyncIterator[list[RawLog]]:
+    node: AsyncNode, addresses: Sequence[Address], topics: Topics, first: int, last: int
+) -> AsyncIterator[_Span]:
     wanted: dict[str, Any] = {"address": [to_hex(each) for each in addresses]}
     if topics:
         wanted["topics"] = [_topic(each) for each in topics]
@@ -188,9 +206,7 @@ async def _spans(
         with understood(node.url, "eth_getLogs"):
             batch = [read_log(each) for each in found]
         batch.sort(key=lambda log: (log.block, log.index))
-        yield batch
-        if progress is not None:
-            progress(end - first + 1)
+        yield end, batch
         at = end + 1
         if len(batch) > FULL:
             span = max(1, span // 2)

@@ -2,7 +2,7 @@
 
 web3's providers do the talking, on a connection that they keep open; they try nothing twice by
 themselves, because not everything may be. `AsyncNode` is for one event loop, `Node` for one thread:
-give each its own.
+give each its own. Only what asks and keeps nothing (`request`, `batch`) may several threads do.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Wire(Protocol):
 
 
 class BlockingWire:
-    """Blocks until the answer is there; for one thread."""
+    """Blocks until the answer is there; each thread that asks meanwhile has its own connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
         self._session = requests.Session()
