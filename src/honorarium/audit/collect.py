@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.archive import Archive, Contents
 from honorarium.audit.errors import HistoryReplaced
 from honorarium.audit.facts import Facts
@@ -25,6 +23,7 @@ from honorarium.audit.tables import Row, read_rows
 from honorarium.chain.logs import RawLog, Topics, UnreadableLog, decode, raw_logs
 from honorarium.chain.node import BlockHead, Node, from_hex
 from honorarium.errors import ChainReset, NodeBehind
+from honorarium.hashing import keccak
 from honorarium.ids import ZERO_ADDRESS, Address, Hash
 from honorarium.protocol.events import Deposited, SessionOpened, Tipped
 from honorarium.protocol.typed_data import Domain, word
@@ -184,7 +183,7 @@ class _Collector:
     def _keep(self, last: BlockNumber, last_hash: Hash, around: Surroundings) -> None:
         first = BlockNumber(self.archive.last + 1)
         around.ask_the_rest()
-        transfers = self.asking.submit(self._transfers, first, last)
+        transfers = self._ask_transfers(first, last)
         times, sent = around.read()
         logs: list[Row] = [
             (
@@ -200,13 +199,13 @@ class _Collector:
             for log in self.logs
         ]
         # The others are written while the tokens' logs are still asked for.
-        rows = {"logs": logs, "transactions": sent, "transfers": _when_there(transfers)}
+        rows = {"logs": logs, "transactions": sent, "transfers": _transfers(transfers)}
         self.archive.append(first, last, (last, last_hash), rows)
 
     # ------------------------------------------------------------------ tokens
 
-    def _transfers(self, first: BlockNumber, last: BlockNumber) -> list[Row]:
-        """The tokens' own logs of what went to the escrow, out of it, and of tips."""
+    def _ask_transfers(self, first: BlockNumber, last: BlockNumber) -> list[Future[list[RawLog]]]:
+        """Asks for the tokens' own logs of what went to the escrow, out of it, and of tips."""
         tippers: set[Address] = set()
         advisors: set[Address] = set()
         for log in self.logs:
@@ -221,22 +220,16 @@ class _Collector:
                 for to in range(0, len(takers), ASKED_TOGETHER):
                     some = senders[at : at + ASKED_TOGETHER], takers[to : to + ASKED_TOGETHER]
                     asked.append((TRANSFER, *some))
-        found: dict[tuple[int, int], Row] = {}
-        for start in range(0, len(tokens), ASKED_TOGETHER):
-            some_tokens = tokens[start : start + ASKED_TOGETHER]
-            for topics in asked:
-                for log in raw_logs(self.node, some_tokens, topics, first, last):
-                    if len(log.topics) == 3 and len(log.data) == 32:
-                        found[log.block, log.index] = (
-                            log.block,
-                            log.index,
-                            log.tx_hash,
-                            log.address,
-                            log.topics[1][12:],
-                            log.topics[2][12:],
-                            log.data,
-                        )
-        return [found[at] for at in sorted(found)]
+        return [
+            self.asking.submit(self._logs, tokens[at : at + ASKED_TOGETHER], topics, first, last)
+            for at in range(0, len(tokens), ASKED_TOGETHER)
+            for topics in asked
+        ]
+
+    def _logs(
+        self, tokens: list[Address], topics: Topics, first: BlockNumber, last: BlockNumber
+    ) -> list[RawLog]:
+        return list(raw_logs(self.node, tokens, topics, first, last))
 
     def _meet(self, log: RawLog, tippers: set[Address], advisors: set[Address]) -> None:
         """Takes note of a token that is new, and of who tipped whom."""
@@ -263,5 +256,18 @@ class _Collector:
             kept.since.append(self.archive.segments[-1].number + 1 if self.archive.segments else 1)
 
 
-def _when_there(rows: Future[list[Row]]) -> Iterator[Row]:
-    yield from rows.result()
+def _transfers(asked: list[Future[list[RawLog]]]) -> Iterator[Row]:
+    """The rows of all answers, in the chain's order; what several have counts once."""
+    logs = {(log.block, log.index): log for each in asked for log in each.result()}
+    for at in sorted(logs):
+        log = logs[at]
+        if len(log.topics) == 3 and len(log.data) == 32:
+            yield (
+                log.block,
+                log.index,
+                log.tx_hash,
+                log.address,
+                log.topics[1][12:],
+                log.topics[2][12:],
+                log.data,
+            )

@@ -12,10 +12,10 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 import rlp
-from eth_hash.auto import keccak
 from rlp.codec import length_prefix
 
 from honorarium.errors import BadSignature
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 from honorarium.protocol.keys import Signature, recover
 from honorarium.units import BlockNumber, UnixTime

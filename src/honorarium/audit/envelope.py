@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from eth_hash.auto import keccak
-
 from honorarium.audit.encoding import read_transaction, recipient_in, sender_head_tail
 from honorarium.audit.facts import Transaction
 from honorarium.chain.node import from_hex
+from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash
 
 NOT_KEPT: tuple[None, None] = (None, None)
