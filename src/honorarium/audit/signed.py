@@ -11,10 +11,11 @@ from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Nested
 from honorarium.errors import BadSignature
 from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
-from honorarium.protocol.keys import recover_from
+from honorarium.protocol.keys import Verifier
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
 Judged = Finding | Doubt | Nested | Claimed
+_KEYS: Final = Verifier()
 _RECEIVE: Final = TYPEHASH["ReceiveWithAuthorization"]
 
 
@@ -72,7 +73,7 @@ def _consent(name: str, party: Address) -> str:
 
 def _refused(party: Address, digest: Hash, signature: bytes) -> str | None:
     try:
-        signer = recover_from(digest, signature)
+        signer = _KEYS.signer(digest, signature, party)
     except BadSignature as error:
         return str(error)
     return None if signer == party else f"a signature by 0x{signer.hex()}"
