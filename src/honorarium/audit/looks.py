@@ -123,14 +123,18 @@ def overlapping(spans: Iterable[Served]) -> Iterator[Finding]:
 
 def near_cap(row: SessionRow) -> Iterator[Finding]:
     """Time up to the cap is what a meter that nobody stopped looks like."""
-    cap = row.max_units
-    if row.unit_seconds and cap and row.units * 100 >= cap * NEAR_CAP_PERCENT:
+    if _is_near_cap(row):
         yield _look(
             "near-cap",
             row,
-            f"fewer than {NEAR_CAP_PERCENT} % of the {cap} units that the tariff counts",
+            f"fewer than {NEAR_CAP_PERCENT} % of the {row.max_units} units that the tariff counts",
             str(row.units),
         )
+
+
+def _is_near_cap(row: SessionRow) -> bool:
+    cap = row.max_units
+    return bool(row.unit_seconds and cap and row.units * 100 >= cap * NEAR_CAP_PERCENT)
 
 
 def never_closed(row: SessionRow, now: UnixTime) -> Iterator[Finding]:
@@ -165,7 +169,7 @@ def equivocations(session_id: SessionId, session: SessionRecord) -> Iterator[Fin
 
 def may_deserve(row: SessionRow) -> bool:
     """Whether the looks at a session's row can tell anything, or its rating counts."""
-    return bool(row.score) or row.status != "closed" or any(near_cap(row))
+    return bool(row.score) or row.status != "closed" or _is_near_cap(row)
 
 
 # ---------------------------------------------------------------------- ratings

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from honorarium.audit.archive import Archive
+from honorarium.audit.archive import TRANSACTIONS, Archive
 from honorarium.audit.book import (
     At,
     TokenSums,
@@ -45,6 +45,7 @@ from honorarium.audit.spill import (
     Spread,
     bucket_of,
     buckets_of,
+    drop_spread,
     merge_sorted,
     read_part,
     read_sorted,
@@ -158,9 +159,13 @@ def _split_logs(
 
 def _without_batches(transactions: Any, taken: Any, batches: IO[bytes]) -> Any:
     """The transactions that are taken, by their numbers. The calldata of those that several buckets
-    take is written once, beside them: batches are long. Three columns are added: where it begins,
-    its size, and whether another bucket takes it before.
+    take is written once, beside them: batches are long. Three columns are added: whether another
+    bucket takes it before, where it begins there, and its size.
     """
+    for name in list(TRANSACTIONS)[transactions.num_columns :]:  # the format before has fewer
+        transactions = transactions.append_column(
+            name, pa.nulls(transactions.num_rows, pa.binary())
+        )
     counted = pc.value_counts(taken)
     several = pc.filter(counted.field("values"), pc.greater(counted.field("counts"), 1))
     written = transactions["data"].take(several).to_pylist()
@@ -179,12 +184,15 @@ def _without_batches(transactions: Any, taken: Any, batches: IO[bytes]) -> Any:
         if each is not None:
             met.add(each)
     for name, column in (
+        ("checked", pa.array(checked, pa.bool_())),
         ("start", pa.array(starts, pa.int64()).take(place)),
         ("size", pa.array(sizes, pa.int64()).take(place)),
-        ("checked", pa.array(checked, pa.bool_())),
     ):
         table = table.append_column(name, column)
     return table
+
+
+_DATA: Final = list(TRANSACTIONS).index("data")
 
 
 def _sent(plan: Plan, bucket: int) -> Iterator[Row]:
@@ -192,10 +200,11 @@ def _sent(plan: Plan, bucket: int) -> Iterator[Row]:
     for writer in range(plan.writers):
         with plan.file("batches", writer).open("rb") as batches:
             for row in read_part(plan.work, "transactions", bucket, writer):
-                tx_hash, block, sender, to, data, head, tail, start, size, checked = row
+                start, size = row[-2:]
                 if start is not None:
                     data = os.pread(batches.fileno(), size, start)
-                yield tx_hash, block, sender, to, data, head, tail, checked
+                    row = (*row[:_DATA], data, *row[_DATA + 1 :])
+                yield row
 
 
 def _keys(topics: Any) -> Any:
@@ -282,6 +291,8 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
         found.time = entry.time
     for block in waiting:
         _compare_sessions(plan, bucket, part, found, block)
+    for name in ("logs", "transactions"):
+        drop_spread(plan.work, name, bucket, plan.writers)
     part.findings.extend(part.looks())
 
     plan.leave("postings", bucket, book.postings, Posting._fields.index("account"))

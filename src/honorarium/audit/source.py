@@ -64,7 +64,7 @@ class _Transactions:
     def find(self, block: int, tx_hash: bytes) -> Transaction | None:
         while self._block < block:
             self._block, rows = next(self._blocks, (2**64, iter(())))
-            self._known = {row[0]: Transaction(*row[2:]) for row in rows}
+            self._known = {row[0]: Transaction(*row[2:8]) for row in rows}
         return self._known.get(tx_hash) if self._block == block else None
 
 

@@ -75,7 +75,7 @@ class Spread:
     def add(self, bucket: int, table: Any) -> None:
         writer = self._open.get(bucket)
         if writer is None:
-            path = self._folder / f"{self._name}-{bucket}-{self._writer}.arrow"
+            path = _part(self._folder, self._name, bucket, self._writer)
             writer = self._open[bucket] = pa.ipc.new_stream(str(path), table.schema)
         writer.write_table(table)
 
@@ -88,11 +88,21 @@ def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[
 
 def read_part(folder: Path, name: str, bucket: int, writer: int) -> Iterator[Row]:
     """The rows of a bucket that one writer wrote."""
-    path = folder / f"{name}-{bucket}-{writer}.arrow"
+    path = _part(folder, name, bucket, writer)
     if path.exists():
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 yield from rows_of_table(batch)
+
+
+def drop_spread(folder: Path, name: str, bucket: int, writers: int) -> None:
+    """Gives the room of a bucket back, once nobody reads it any more."""
+    for writer in range(writers):
+        _part(folder, name, bucket, writer).unlink(missing_ok=True)
+
+
+def _part(folder: Path, name: str, bucket: int, writer: int) -> Path:
+    return folder / f"{name}-{bucket}-{writer}.arrow"
 
 
 def write_sorted(path: Path, rows: Iterable[Row], column: int, buckets: int) -> None:
@@ -103,7 +113,7 @@ def write_sorted(path: Path, rows: Iterable[Row], column: int, buckets: int) -> 
     """
     parts: list[list[Row]] = [[] for _ in range(buckets)]
     for row in rows:
-        parts[bucket_of(row[column], buckets)].append(row)
+        parts[row[column][-1] & (buckets - 1)].append(row)  # as `bucket_of`: no key is empty
     with path.open("wb") as file:
         file.write(bytes(8 * (buckets + 1)))
         places = [file.tell()]
