@@ -8,7 +8,7 @@ be contradicted, not set right: what rests on a token's word alone names that to
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from honorarium.audit.book import (
     At,
@@ -29,7 +29,7 @@ from honorarium.units import BlockNumber, UnixTime
 def check_movements(
     escrow: Address,
     tip_jar: Address,
-    movements: Collection[Movement],
+    movements: Callable[[], Iterable[Movement]],
     tips: Iterable[TipMade],
     transfers: Iterable[Transfer],
 ) -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def check_movements(
 
     Tokens that came without a deposit are a surplus, not a finding.
     """
-    missing: Counter[Moved] = Counter([each.moved for each in movements])
+    missing: Counter[Moved] = Counter(each.moved for each in movements())
     others: Counter[Moved] = Counter()
     for seen in transfers:
         moved = seen.moved
@@ -61,7 +61,7 @@ def check_movements(
             )
         else:
             others[moved] += 1
-    for movement in movements if missing else ():
+    for movement in movements() if missing else ():
         if missing[movement.moved] > 0:
             missing[movement.moved] -= 1
             yield _not_moved(movement)

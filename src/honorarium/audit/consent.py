@@ -1,4 +1,4 @@
-"""Whether those who are said to have agreed did: signatures recovered anew from the calldata.
+"""Whether those who are said to have agreed did: signatures in the calldata, verified anew.
 
 ESC-3 for what is credited, ESC-11 for openings and top-ups, ESC-7 for who leaves and who ends,
 ESC-10 for ratings and answers, ESC-12 for revocations; of deposits, withdrawals and tips in

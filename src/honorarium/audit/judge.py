@@ -123,7 +123,7 @@ def audit(
     tokens = [token for token in book.sums if token != ZERO_ADDRESS]
     escrow, jar = facts.place.domain.contract, facts.place.tip_jar
     transfers = facts.transfers(tokens)
-    findings.extend(check_movements(escrow, jar, book.movements, book.tips, transfers))
+    findings.extend(check_movements(escrow, jar, lambda: book.movements, book.tips, transfers))
     findings.extend(resolve(part.doubts, facts, part.unproven, part.resting))
 
     rows = list(session_rows(book))

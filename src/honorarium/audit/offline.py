@@ -216,17 +216,16 @@ class _Run:
         findings.extend(resolve(found.doubts, self._facts, found.unproven, found.resting))
 
         recipients = frozenset(chain.from_iterable(found.credited.values()))
-        accounts = AccountsFound()
-        for kept in self._all(pool, "accounts", plan.groups, judge_accounts, recipients):
+        ties, now, groups = Ties(found.edges), UnixTime(found.time), plan.groups
+        of_accounts = self._all(pool, "accounts", groups, judge_accounts, recipients)
+        of_movements = self._all(pool, "movements", groups, judge_movements)
+        of_advisors = self._all(pool, "advisors", groups, judge_advisors, ties, found.advisors, now)
+        accounts, advisors = AccountsFound(), AdvisorsFound()
+        for kept in of_accounts:
             accounts.add(kept)
         findings.extend(accounts.findings)
-        for moved in self._all(pool, "movements", plan.groups, judge_movements):
-            findings.extend(moved)
-        advisors = AdvisorsFound()
-        ties, time = Ties(found.edges), found.time
-        for seen in self._all(
-            pool, "advisors", plan.groups, judge_advisors, ties, found.advisors, UnixTime(time)
-        ):
+        findings.extend(chain.from_iterable(of_movements))
+        for seen in of_advisors:
             advisors.add(seen)
         findings.extend(advisors.looks)
         findings.extend(self._whole(found, accounts))
@@ -262,11 +261,16 @@ class _Run:
     def _all(
         self, pool: Executor, what: str, parts: int, work: Callable[..., T], *more: Any
     ) -> Iterator[T]:
+        """What all parts of this work give, in their order; they are begun at once."""
         tasks = [pool.submit(work, self._plan, part, *more) for part in range(parts)]
-        for done, task in enumerate(tasks):
-            yield task.result()
-            tasks[done] = Future()  # lets go of the result
-            self._tell(what, done + 1, len(tasks))
+
+        def results() -> Iterator[T]:
+            for done, task in enumerate(tasks):
+                yield task.result()
+                tasks[done] = Future()  # lets go of the result
+                self._tell(what, done + 1, len(tasks))
+
+        return results()
 
     def _whole(self, found: SessionsFound, accounts: AccountsFound) -> Iterator[Finding]:
         """What only all buckets together can say, at each block that is compared."""

@@ -60,7 +60,7 @@ from honorarium.ids import Address, SessionId
 from honorarium.protocol.events import Deposited, RowSkipped, Tipped, Withdrawn
 from honorarium.units import BlockNumber, UnixTime
 
-TOGETHER: Final = 32_000
+TOGETHER: Final = 24_000
 """About so many logs are taken apart at once."""
 RUNNING: Final = UnixTime(2**64 - 1)
 """The end of a span that runs on at the archive's last block, whose time no single piece knows."""
@@ -172,10 +172,11 @@ def _without_batches(transactions: Any, taken: Any, batches: IO[bytes]) -> Any:
     sizes = list(map(len, written))
     starts = list(accumulate(sizes, initial=batches.tell()))[:-1]
     batches.writelines(written)
-    short = pc.invert(pc.is_in(pa.array(range(transactions.num_rows)), value_set=several))
-    data = pc.if_else(short, transactions["data"], pa.scalar(None, pa.binary()))
-    at = transactions.schema.get_field_index("data")
-    table = transactions.set_column(at, "data", data).take(taken)
+    if written:
+        short = pc.invert(pc.is_in(pa.array(range(transactions.num_rows)), value_set=several))
+        data = pc.if_else(short, transactions["data"], pa.scalar(None, pa.binary()))
+        transactions = transactions.set_column(_DATA, "data", data)
+    table = transactions.take(taken)
     place = pc.index_in(taken, value_set=several)
     met: set[int] = set()
     checked = []
@@ -390,10 +391,13 @@ def judge_accounts(plan: Plan, group: int, recipients: frozenset[At]) -> Account
 
 def judge_movements(plan: Plan, group: int) -> list[Finding]:
     """A group of transactions: what must have moved against what the tokens say."""
-    movements = [Movement._make(row) for row in plan.left("movements", group)]
     tips = (TipMade(*row) for row in plan.left("tips-moved", group))
     transfers = transfers_of_rows(read_spread(plan.work, "transfers", group, plan.writers))
     escrow, jar = plan.place.domain.contract, plan.place.tip_jar
+
+    def movements() -> Iterator[Movement]:
+        return map(Movement._make, plan.left("movements", group))
+
     return list(check_movements(escrow, jar, movements, tips, transfers))
 
 

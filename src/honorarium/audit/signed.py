@@ -1,4 +1,4 @@
-"""Whether a party signed: a key recovered anew, with what speaks against it."""
+"""Whether a party signed, with what speaks against it."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 
 from honorarium.audit.tables import Row, rows_of_table
 
+GATHERED: Final = 1_000
+"""So many rows are read of a bucket at once."""
 PICKLED: Final = 200
 """So many rows of a file are in memory at once."""
 _BYTES: Final = pa.array([bytes((each,)) for each in range(256)])
@@ -91,8 +93,20 @@ def read_part(folder: Path, name: str, bucket: int, writer: int) -> Iterator[Row
     path = _part(folder, name, bucket, writer)
     if path.exists():
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                yield from rows_of_table(batch)
+            for table in _gathered(stream):
+                yield from rows_of_table(table)
+
+
+def _gathered(batches: Iterable[Any]) -> Iterator[Any]:
+    """Small batches, put together: each costs as much as fifty rows."""
+    some: list[Any] = []
+    for batch in batches:
+        some.append(batch)
+        if sum(each.num_rows for each in some) >= GATHERED:
+            yield pa.Table.from_batches(some).combine_chunks()
+            some = []
+    if some:
+        yield pa.Table.from_batches(some).combine_chunks()
 
 
 def drop_spread(folder: Path, name: str, bucket: int, writers: int) -> None:
