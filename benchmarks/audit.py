@@ -94,7 +94,7 @@ class _Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(1):
             self.peak = max(self.peak, _resident(os.getpid()))
 
 

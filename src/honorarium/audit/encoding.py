@@ -265,18 +265,19 @@ def recipient_in(head: bytes) -> bytes:
         if head[at] < 0xC0:
             raise ValueError("it has not the fields of a transaction")
         at += 1 + max(0, head[at] - 0xF7)  # the list's length
-        for _ in range((_FIELDS[kind] if kind else _LEGACY).index("to")):
-            at += 1 + _length(head[at])
-        return head[at + 1 : at + 1 + _length(head[at])]
+        for _ in range(_BEFORE_RECIPIENT[kind]):
+            at += _SHORT[head[at]]
+        return head[at + 1 : at + _SHORT[head[at]]]
     except IndexError:
         raise ValueError("it has not the fields of a transaction") from None
 
 
-def _length(first: int) -> int:
-    """How many bytes of a short field follow its first one."""
-    if first > 0xB7:
-        raise ValueError("it has not the fields of a transaction")
-    return first - 0x80 if first > 0x80 else 0
+_BEFORE_RECIPIENT: Final = {
+    kind: names.index("to") for kind, names in {0: _LEGACY, **_FIELDS}.items()
+}
+"""So many fields stand before it."""
+_SHORT: Final = [max(1, first - 0x7F) for first in range(0xB8)]
+"""How long a short field is, by its first byte."""
 
 
 # ---------------------------------------------------------------------- receipts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
@@ -162,18 +163,18 @@ class Terms:
             meter_key=meter,
             token=token,
             tariff=Tariff(
-                connect_fee=BaseUnits(_int(connect_fee)),
-                unit_price=BaseUnits(_int(unit_price)),
+                connect_fee=_int(connect_fee),
+                unit_price=_int(unit_price),
                 unit_seconds=unit_seconds,
                 included_units=included_units,
                 step_units=step_units,
-                step_price=BaseUnits(_int(step_price)),
+                step_price=_int(step_price),
                 max_units=max_units,
             ),
             fee_bps=fee_bps,
             fee_recipient=recipient,
-            open_before=UnixTime(_int(open_before)),
-            close_grace=Seconds(_int(close_grace)),
+            open_before=_int(open_before),
+            close_grace=_int(close_grace),
             context=context,
             salt=_int(salt),
         )
@@ -219,5 +220,4 @@ def _bits(*parts: tuple[int, int]) -> bytes:
     return b"".join(value.to_bytes(width // 8, "big") for value, width in parts)
 
 
-def _int(data: bytes) -> int:
-    return int.from_bytes(data, "big")
+_int: Final[Callable[[bytes], Any]] = int.from_bytes  # big endian
