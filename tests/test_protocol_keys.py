@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from honorarium.errors import BadSignature
-from honorarium.protocol.keys import HALF_ORDER, Key, Signature, Verifier, recover, recover_from
+from honorarium.protocol.keys import HALF_ORDER, Key, KnownKeys, Signature, recover, recover_from
 from protocol_values import hashes
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -140,25 +140,35 @@ def test_a_key_is_not_printed() -> None:
     assert Key.generate().address != key.address
 
 
-def test_a_verifier_says_the_same_of_a_key_that_it_knows_and_of_one_that_it_does_not() -> None:
-    verifier, party, other = Verifier(room=1), Key.generate(), Key.generate()
+def test_a_known_key_is_told_as_an_unknown_one_is() -> None:
+    keys, party, other = KnownKeys(room=1), Key.generate(), Key.generate()
     one, two = b"\1" * 32, b"\2" * 32
     for form in (Signature.to_bytes, Signature.packed):
         for _ in range(2):  # the second time the key is known
-            assert verifier.signer(one, form(party.sign(one)), party.address) == party.address
-            assert verifier.signer(two, form(party.sign(two)), party.address) == party.address
-            assert verifier.signer(one, form(other.sign(one)), party.address) == other.address
-            assert verifier.signer(two, form(party.sign(one)), party.address) != party.address
-        assert verifier.signer(one, form(other.sign(one)), other.address) == other.address
+            assert keys.signer(one, form(party.sign(one)), party.address) == party.address
+            assert keys.signer(two, form(party.sign(two)), party.address) == party.address
+            assert keys.signer(one, form(other.sign(one)), party.address) == other.address
+            assert keys.signer(two, form(party.sign(one)), party.address) != party.address
+        assert keys.signer(one, form(other.sign(one)), other.address) == other.address
+
+
+def test_the_parity_is_not_held_against_a_party_whose_key_is_known_or_not() -> None:
+    keys, party, digest = KnownKeys(), Key.generate(), b"\1" * 32
+    signed = party.sign(digest)
+    turned = Signature(signed.r, signed.s, 1 - signed.y_parity)
+    for _ in range(2):
+        assert keys.signer(digest, turned.to_bytes(), party.address) == party.address
+    stranger = Key.generate().address
+    assert keys.signer(digest, turned.to_bytes(), stranger) == recover(digest, turned)
 
 
 @pytest.mark.parametrize("v", [2, 26, 29, 255])
-def test_a_verifier_refuses_what_is_no_signature_of_a_key_that_it_knows(v: int) -> None:
-    verifier, party, digest = Verifier(), Key.generate(), b"\1" * 32
+def test_what_is_no_signature_is_refused_of_a_known_key_too(v: int) -> None:
+    keys, party, digest = KnownKeys(), Key.generate(), b"\1" * 32
     signed = party.sign(digest)
-    verifier.signer(digest, signed.to_bytes(), party.address)
+    keys.signer(digest, signed.to_bytes(), party.address)
     high = Signature(signed.r, (ORDER - int.from_bytes(signed.s, "big")).to_bytes(32, "big"), 0)
     bad = (signed.r + signed.s + bytes((v,)), high.to_bytes(), signed.to_bytes()[:-2], b"")
     for each in bad:
         with pytest.raises(BadSignature):
-            verifier.signer(digest, each, party.address)
+            keys.signer(digest, each, party.address)

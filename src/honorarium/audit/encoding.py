@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 import rlp
-from rlp.codec import length_prefix
+from rlp.codec import encode_raw
 
 from honorarium.errors import BadSignature
 from honorarium.hashing import keccak
@@ -367,17 +367,7 @@ def _plain_bytes(item: Item) -> bytes:
 
 
 def _rlp(item: Item) -> bytes:
-    """As the library writes it, which first asks of each item whether it is of an abstract class:
-    that takes longer than all else.
-    """
-    if isinstance(item, bytes):
-        if len(item) == 1 and item[0] < 0x80:
-            return item
-        payload, offset = item, 0x80
-    else:
-        payload, offset = b"".join(map(_rlp, item)), 0xC0
-    prefix: bytes = length_prefix(len(payload), offset)
-    return prefix + payload
+    return bytes(encode_raw(item))
 
 
 def _decoded(data: bytes) -> Any:

@@ -11,11 +11,11 @@ from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Nested
 from honorarium.errors import BadSignature
 from honorarium.hashing import keccak
 from honorarium.ids import Address, Hash, SessionId
-from honorarium.protocol.keys import Verifier
+from honorarium.protocol.keys import KnownKeys
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
 Judged = Finding | Doubt | Nested | Claimed
-_KEYS: Final = Verifier()
+_KEYS: Final = KnownKeys()
 _RECEIVE: Final = TYPEHASH["ReceiveWithAuthorization"]
 
 

@@ -106,12 +106,12 @@ def recover_from(digest: bytes, data: bytes) -> Address:
     return _recover(digest, *_read(data))
 
 
-class Verifier:
+class KnownKeys:
     """Tells whose signatures they are, for whoever expects a party and sees it again and again: of
     a key that signed before, r and s are verified, a sixth quicker than a recovery.
 
-    What signed is certain either way. The recovery bit, which only says which of two keys to try,
-    is not looked at of a key that is known already.
+    r and s alone decide: the parity, which only says which of two keys to try, is never held
+    against a party, whether its key is known already or not.
     """
 
     __slots__ = ("_known", "_room")
@@ -133,15 +133,16 @@ class Verifier:
                 return party
         public = ffi.new(_PUBLIC_KEY)
         signer = _recover(digest, r_s, parity, public)
-        if signer == party:
-            if len(self._known) >= self._room:
-                self._known.clear()
-            self._known[party] = public
-        return signer
+        if signer != party and _recover(digest, r_s, 1 - parity, public) != party:
+            return signer
+        if len(self._known) >= self._room:
+            self._known.clear()
+        self._known[party] = public
+        return party
 
 
 def _read(data: bytes) -> tuple[bytes, int]:
-    """R ‖ s and parity, as `Signature.from_bytes` reads them. Raises BadSignature."""
+    """The bytes r ‖ s, and the parity, as `Signature.from_bytes` reads them. Raises BadSignature."""
     if len(data) == 65 and data[32:64] <= _HALF_ORDER and data[64] in _PARITIES:
         return data[:64], _PARITIES[data[64]]
     if len(data) == 64 and (s := bytes((data[32] & 0x7F,)) + data[33:]) <= _HALF_ORDER:
