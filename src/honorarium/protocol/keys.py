@@ -142,7 +142,7 @@ class KnownKeys:
 
 
 def _read(data: bytes) -> tuple[bytes, int]:
-    """The bytes r ‖ s, and the parity, as `Signature.from_bytes` reads them. Raises BadSignature."""
+    """What `Signature.from_bytes` reads, as r ‖ s and the parity. Raises BadSignature."""
     if len(data) == 65 and data[32:64] <= _HALF_ORDER and data[64] in _PARITIES:
         return data[:64], _PARITIES[data[64]]
     if len(data) == 64 and (s := bytes((data[32] & 0x7F,)) + data[33:]) <= _HALF_ORDER:
