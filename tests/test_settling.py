@@ -87,8 +87,11 @@ def test_two_replicas_share_the_work_and_one_takes_over_within_seconds(town: Tow
         town.replica(die_at="sent", policy={"rows": 20}) as victim,
         town.replica(policy={"rows": 20}) as other,
     ):
+        victim.hear("ready")
         other.hear("ready")
-        town.vouch(several, 1)
+        for start in range(0, len(several), 15):  # a wave is whose who looks first, every 0.2 s
+            town.vouch(several[start : start + 15], 1)
+            time.sleep(0.25)
         assert victim.died()
         killed = time.monotonic()
         town.until("all is settled", lambda: set(town.earned(several)) == {PRICE})
