@@ -162,11 +162,6 @@ def read_transaction(data: bytes) -> Signed:
     return _signed(*_taken_apart(data), Hash(keccak(data)))
 
 
-def around_calldata(raw: bytes) -> tuple[bytes, bytes]:
-    """What stands before and behind the calldata in a transaction that `read_transaction` reads."""
-    return _around(raw, *_taken_apart(raw))
-
-
 @_strictly
 def sender_head_tail(found: Mapping[str, Any]) -> tuple[Address, bytes, bytes]:
     """Who signed a transaction of JSON-RPC's form, and what stands before and behind its calldata.

@@ -61,7 +61,7 @@ BUCKET: Final = 4_000
 """So many sessions are in memory at once, on each core: about 60 MB."""
 MOST_BUCKETS: Final = 256
 GROUPS: Final = 32
-"""So many groups share what the sessions leave: at a million sessions 40 MB each."""
+"""So many groups share what the sessions leave: each opens a file of every bucket."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
