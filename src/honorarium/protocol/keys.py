@@ -101,11 +101,6 @@ def recover(digest: bytes, signature: Signature) -> Address:
     return _recover(digest, r_s, parity)
 
 
-def recover_from(digest: bytes, data: bytes) -> Address:
-    """As `recover`, of a signature as `Signature.from_bytes` reads it, for whoever reads many."""
-    return _recover(digest, *_read(data))
-
-
 class KnownKeys:
     """Tells whose signatures they are, for whoever expects a party and sees it again and again: of
     a key that signed before, r and s are verified, a sixth quicker than a recovery.
@@ -121,7 +116,7 @@ class KnownKeys:
         self._room = room
 
     def signer(self, digest: bytes, data: bytes, party: Address) -> Address:
-        """As `recover_from`, where `party` is who should have signed."""
+        """As `recover`, of 65 or 64 bytes; `party` should have signed. Raises BadSignature."""
         r_s, parity = _read(data)
         public = self._known.get(party)
         if public is not None and len(digest) == 32:
