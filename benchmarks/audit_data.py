@@ -26,7 +26,6 @@ import rlp
 from eth_hash.auto import keccak
 
 from honorarium.audit.archive import STATE, TABLES, Archive, Contents, Segment
-from honorarium.audit.encoding import around_calldata
 from honorarium.audit.facts import State, Token
 from honorarium.audit.state import rows_of_state, rows_said
 from honorarium.audit.tables import Row, Stored, Writer
@@ -210,7 +209,8 @@ def _signed(nonce: int, to: Address, calldata: bytes) -> tuple[bytes, bytes, byt
     signature = OPERATOR.sign(Hash(keccak(rlp.encode([*fields, chain, 0, 0]))))
     r, s = (int.from_bytes(half, "big") for half in (signature.r, signature.s))
     raw = bytes(rlp.encode([*fields, 35 + 2 * chain + signature.y_parity, r, s]))
-    return keccak(raw), *around_calldata(raw)
+    head, _, tail = raw.partition(calldata)
+    return keccak(raw), head, tail
 
 
 def make_segment(
