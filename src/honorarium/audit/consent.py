@@ -41,6 +41,7 @@ from honorarium.audit.signed import (
     authorized_payment,
     digest_under,
     typed_digest,
+    verified,
 )
 from honorarium.chain import Status
 from honorarium.errors.refusals import moment
@@ -116,7 +117,9 @@ class Consent:
         if sent is None:
             return [_no_transaction(entry, rule, session_id)]
         judged = [judge(row, sent) for row in self._rows(entry, sent, session_id) if takes(row)]
-        return min(judged, key=len) if judged else self.origins.elsewhere(entry, rule, session_id)
+        if len(judged) > 1:
+            return min(map(verified, judged), key=len)
+        return judged[0] if judged else self.origins.elsewhere(entry, rule, session_id)
 
     def _rows(self, entry: Entry, sent: Transaction, session_id: SessionId) -> Sequence[Row]:
         """The rows for this session in the transaction, which is read once for all its events, or

@@ -116,6 +116,7 @@ def audit(
             _compare(facts, part, ledger, waiting.pop(0))
         part.take(entry)
         time = entry.time
+    part.verify()
     for block in waiting:
         _compare(facts, part, ledger, block)
     state = _compare(facts, part, ledger, facts.place.last)

@@ -31,7 +31,7 @@ from honorarium.audit.envelope import altered
 from honorarium.audit.errors import TransactionAltered
 from honorarium.audit.facts import Claimed, Doubt, Entry, Finding, Happening, Nested, Place
 from honorarium.audit.payments import DepositRow, TipRow, WithdrawalRow, payment_of
-from honorarium.audit.signed import Judged
+from honorarium.audit.signed import Judged, verified
 from honorarium.ids import Hash, SessionId
 from honorarium.protocol.events import Deposited, Event, Tipped, Withdrawn
 from honorarium.protocol.terms import Terms
@@ -157,7 +157,8 @@ class Origins:
         sent = entry.transaction
         assert sent is not None
         call = call_of(self._ours[sent.to], sent.data, self._id_of)
-        findings = [each.finding if isinstance(each, Doubt) else each for each in judged]
+        found = verified(judged)
+        findings = [each.finding if isinstance(each, Doubt) else each for each in found]
         own = frozenset() if call is None else call.own
         said = tuple(each for each in findings if isinstance(each, Finding))
         return Nested(own, happening_of(entry.event), said)

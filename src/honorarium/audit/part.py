@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from honorarium.audit.book import Book
 from honorarium.audit.check import EVENT_CHECKS
@@ -11,13 +12,19 @@ from honorarium.audit.consent import Consent
 from honorarium.audit.facts import Claimed, Doubt, Entry, Facts, Finding, Nested, Place, Unproven
 from honorarium.audit.journals import Journals
 from honorarium.audit.looks import equivocations
+from honorarium.audit.signed import Unverified
 from honorarium.ids import Address, SessionId
 from honorarium.units import BlockNumber
+
+TOGETHER: Final = 2_000
+"""So many signatures are looked at one after the other."""
 
 
 @dataclass
 class Part:
-    """What follows from the entries taken so far, and what speaks against them."""
+    """What follows from the entries taken so far, and what speaks against them: all of it once
+    `verify` was called.
+    """
 
     place: Place
     separator: Callable[[Address], bytes | None]
@@ -30,6 +37,7 @@ class Part:
         self.book = Book(self.place.domain.contract)
         self.consent = Consent(self.place, self.separator)
         self._resting: set[SessionId] = set()
+        self._unverified: list[Unverified] = []
 
     @property
     def resting(self) -> set[SessionId]:
@@ -49,17 +57,33 @@ class Part:
         session = None if session_id is None else book.session(session_id)
         claimed = False
         for judged in self.consent.check(entry, session):
-            if isinstance(judged, Finding):
-                self.findings.append(judged)
+            if isinstance(judged, Unverified):
+                self._unverified.append(judged)
             elif isinstance(judged, Claimed):
                 self.unproven.count(judged)
                 claimed = True
             else:
-                self.doubts.append(judged)
+                self._say(judged)
         book.enter(entry)
         if claimed and session_id in book.sessions and session_id not in self._resting:
             self._resting.add(session_id)
             self.unproven.sessions += 1
+        if len(self._unverified) >= TOGETHER:
+            self.verify()
+
+    def verify(self) -> None:
+        """Looks at the signatures that wait."""
+        for signature in self._unverified:
+            against = signature.verified()
+            if against is not None:
+                self._say(against)
+        self._unverified.clear()
+
+    def _say(self, against: Finding | Doubt | Nested) -> None:
+        if isinstance(against, Finding):
+            self.findings.append(against)
+        else:
+            self.doubts.append(against)
 
     def looks(self) -> Iterable[Finding]:
         """What deserves a look in single sessions' journals, once every entry is taken."""

@@ -290,6 +290,7 @@ def judge_sessions(plan: Plan, bucket: int) -> SessionsFound:
             _compare_sessions(plan, bucket, part, found, waiting.pop(0))
         part.take(entry)
         found.time = entry.time
+    part.verify()
     for block in waiting:
         _compare_sessions(plan, bucket, part, found, block)
     for name in ("logs", "transactions"):

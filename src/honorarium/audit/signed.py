@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from honorarium.audit.calldata import Authorized
 from honorarium.audit.check import finding_at
@@ -14,14 +15,46 @@ from honorarium.ids import Address, Hash, SessionId
 from honorarium.protocol.keys import KnownKeys
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
-Judged = Finding | Doubt | Nested | Claimed
 _KEYS: Final = KnownKeys()
 _RECEIVE: Final = TYPEHASH["ReceiveWithAuthorization"]
 
 
+class Unverified(NamedTuple):
+    """A signature that somebody has to look at: many of them one after the other, which is quicker
+    than between all else.
+    """
+
+    entry: Entry
+    rule: str
+    session_id: SessionId | None
+    name: str
+    party: Address
+    digest: Hash
+    signature: bytes
+    by_key: bool  # a contract's signature does not count
+
+    def verified(self) -> Finding | Doubt | None:
+        """What speaks against it; None: the party signed."""
+        why = _refused(self.party, self.digest, self.signature)
+        if why is None:
+            return None
+        expected = _consent(self.name, self.party)
+        finding = finding_at(self.entry, self.rule, self.session_id, expected, why)
+        return finding if self.by_key else Doubt(self.party, finding)
+
+
+Judged = Finding | Doubt | Nested | Claimed | Unverified
+
+
+def verified(judged: Iterable[Judged]) -> list[Judged]:
+    """The same once the signatures were looked at."""
+    seen = (each.verified() if isinstance(each, Unverified) else each for each in judged)
+    return [each for each in seen if each is not None]
+
+
 class Signed:
-    """The judgement of one call: `judged` grows by what is missing. `sender` sent it; None: calling
-    is no consent.
+    """The judgement of one call: `judged` grows by what is missing, and by signatures to look at.
+    `sender` sent it; None: calling is no consent.
     """
 
     __slots__ = ("_entry", "_rule", "_sender", "_session_id", "judged")
@@ -41,12 +74,7 @@ class Signed:
         if not signature:
             self._called(name, party)
             return
-        why = _refused(party, digest, signature)
-        if why is not None:
-            finding = finding_at(
-                self._entry, self._rule, self._session_id, _consent(name, party), why
-            )
-            self.judged.append(Doubt(party, finding))
+        self._asked(name, party, digest, signature, by_key=False)
 
     def _called(self, name: str, party: Address) -> None:
         """`party` sent the transaction, by its own signature."""
@@ -62,9 +90,13 @@ class Signed:
 
     def must_by_key(self, name: str, party: Address, digest: Hash, signature: bytes) -> None:
         """The same where a contract's signature does not count."""
-        why = _refused(party, digest, signature)
-        if why is not None:
-            self.found(_consent(name, party), why)
+        self._asked(name, party, digest, signature, by_key=True)
+
+    def _asked(
+        self, name: str, party: Address, digest: Hash, signature: bytes, *, by_key: bool
+    ) -> None:
+        at = self._entry, self._rule, self._session_id
+        self.judged.append(Unverified(*at, name, party, digest, signature, by_key))
 
 
 def _consent(name: str, party: Address) -> str:
