@@ -7,6 +7,7 @@ either.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple, TypeGuard
@@ -25,6 +26,8 @@ _SALT: Final = 32 * 5
 """Where a row has the recipient of the platform's part, and the salt: there is one way to write
 these, and hardly two sessions have both alike.
 """
+_WORDS: Final = [struct.Struct("32s" * count).unpack_from for count in range(9)]
+integer: Final[Callable[[bytes], int]] = int.from_bytes  # big endian
 
 
 class Unreadable(ValueError):
@@ -119,39 +122,39 @@ class Words:
     def __init__(self, data: bytes, base: int) -> None:
         self.data, self.base = data, base
 
-    def word(self, index: int) -> bytes:
-        at = self.base + 32 * index
-        found = self.data[at : at + 32]
-        if len(found) != 32:
-            raise Unreadable(f"calldata ends within the word at {at}")
-        return found
+    def words(self, first: int, count: int) -> tuple[bytes, ...]:
+        """So many words, beginning with word `first`."""
+        at = self.base + 32 * first
+        try:
+            return _WORDS[count](self.data, at)
+        except struct.error:
+            raise Unreadable(f"calldata ends within the {count} words from {at} on") from None
 
     def number(self, index: int) -> int:
-        at = self.base + 32 * index
-        found = self.data[at : at + 32]
-        if len(found) != 32:
-            raise Unreadable(f"calldata ends within the word at {at}")
-        return int.from_bytes(found, "big")
+        [word] = self.words(index, 1)
+        return integer(word)
 
-    def at(self, index: int) -> Words:
-        """The dynamic part that word `index` points to."""
-        offset = self.number(index)
-        if self.base + offset > len(self.data):
-            raise Unreadable(f"an offset of {offset} is beyond the calldata")
-        return Words(self.data, self.base + offset)
+    def at(self, word: bytes) -> Words:
+        """The dynamic part that a word points to."""
+        base = self.base + integer(word)
+        if base > len(self.data):
+            raise Unreadable(f"an offset of {integer(word)} is beyond the calldata")
+        return Words(self.data, base)
 
-    def bytes(self, index: int) -> bytes:
-        data, at = self.data, self.base + self.number(index)
+    def content(self, word: bytes) -> bytes:
+        """The bytes that a word points to."""
+        data, at = self.data, self.base + integer(word)
         start = at + 32
-        length = int.from_bytes(data[at:start], "big")
-        if start + length > len(data):
-            raise Unreadable(f"{length} bytes are beyond the calldata")
-        return data[start : start + length]
+        end = start + integer(data[at:start])
+        if end > len(data):
+            raise Unreadable(f"{end - start} bytes are beyond the calldata")
+        return data[start:end]
 
-    def terms(self, index: int, *, opening: bool = False) -> Terms:
-        """Raises ValueError if a session should open with terms that are not canonical."""
-        at = self.base + 32 * index
-        packed = bytes(self.data[at : at + 32 * PACKED_WORDS])
+    def terms(self, *, opening: bool = False) -> Terms:
+        """The terms that come first. Raises ValueError if a session should open with terms that are
+        not canonical.
+        """
+        packed = self.data[self.base : self.base + 32 * PACKED_WORDS]
         try:
             return unpacked(packed)  # as they nearly always are
         except ValueError:
@@ -159,19 +162,17 @@ class Words:
                 raise
             return unpacked(packed, False)
 
-    def authorized(self, index: int) -> Authorized:
-        """The EIP-3009 authorization that word `index` points to."""
-        paid = self.at(index)
-        return Authorized(paid.number(0), paid.number(1), paid.bytes(2))
-
-    def address(self, index: int) -> Address:
-        return Address(self.word(index)[12:])
+    def authorized(self, word: bytes) -> Authorized:
+        """The EIP-3009 authorization that a word points to."""
+        paid = self.at(word)
+        valid_after, valid_before, signature = paid.words(0, 3)
+        return Authorized(integer(valid_after), integer(valid_before), paid.content(signature))
 
     def settlements(self) -> Iterator[Words]:
         """The elements of the array of settlements, which are static, that the first word points
         to.
         """
-        array, size = self.at(0), 32 * _SETTLEMENT_WORDS
+        array, size = self.at(*self.words(0, 1)), 32 * _SETTLEMENT_WORDS
         count = array.number(0)
         if count * size > len(self.data):
             raise Unreadable(f"{count} rows are beyond the calldata")
@@ -180,77 +181,88 @@ class Words:
 
     def rows(self) -> Iterator[Words]:
         """The elements of the array of dynamic structs that the first word points to."""
-        array = self.at(0)
+        array = self.at(*self.words(0, 1))
         count = array.number(0)
         if count * 32 > len(self.data):
             raise Unreadable(f"{count} rows are beyond the calldata")
         data, base, end = self.data, array.base + 32, len(self.data)
         for at in range(base, base + 32 * count, 32):
-            offset = int.from_bytes(data[at : at + 32], "big")
+            offset = integer(data[at : at + 32])
             if base + offset > end:
                 raise Unreadable(f"an offset of {offset} is beyond the calldata")
             yield Words(data, base + offset)
 
 
 def _open(a: Words) -> Row:
-    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), None)
+    deposit, advisor, client = a.words(PACKED_WORDS, 3)
+    terms = a.terms(opening=True)
+    return OpenRow(terms, integer(deposit), a.content(advisor), a.content(client), None)
 
 
 def _open_with_authorization(a: Words) -> Row:
-    paid = a.authorized(8)
-    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(9), a.bytes(10), paid)
+    deposit, paid, advisor, client = a.words(PACKED_WORDS, 4)
+    terms, payer = a.terms(opening=True), a.authorized(paid)
+    return OpenRow(terms, integer(deposit), a.content(advisor), a.content(client), payer)
 
 
 def _opening(a: Words) -> Row:
-    return OpenRow(a.terms(0, opening=True), a.number(7), a.bytes(8), a.bytes(9), a.bytes(10))
+    deposit, advisor, client, payer = a.words(PACKED_WORDS, 4)
+    terms = a.terms(opening=True)
+    return OpenRow(terms, integer(deposit), a.content(advisor), a.content(client), a.content(payer))
 
 
 def _close(a: Words) -> Row:
-    meter = a.word(9) + a.word(10)
-    return CloseRow(a.terms(0), a.number(7), Hash(a.word(8)), 0, b"", signature=meter)
+    units, journal, r, vs = a.words(PACKED_WORDS, 4)
+    return CloseRow(a.terms(), integer(units), Hash(journal), 0, b"", signature=r + vs)
 
 
 def _closing(a: Words) -> Row:
-    meter = a.word(9) + a.word(10)
-    return CloseRow(
-        a.terms(0), a.number(7), Hash(a.word(8)), a.number(11), a.bytes(12), signature=meter
-    )
+    units, journal, r, vs, deadline, advisor = a.words(PACKED_WORDS, 6)
+    by_advisor = integer(deadline), a.content(advisor)
+    return CloseRow(a.terms(), integer(units), Hash(journal), *by_advisor, signature=r + vs)
 
 
 def _finalize(a: Words) -> Row:
-    return CloseRow(a.terms(0), 0, ZERO_HASH, 0, b"", finalize=True)
+    return CloseRow(a.terms(), 0, ZERO_HASH, 0, b"", finalize=True)
 
 
 def _rate(a: Words) -> Row:
-    return RateRow(a.terms(0), a.number(7), Hash(a.word(8)), a.bytes(9))
+    score, comment, signature = a.words(PACKED_WORDS, 3)
+    return RateRow(a.terms(), integer(score), Hash(comment), a.content(signature))
 
 
 def _answer(a: Words) -> Row:
-    return AnswerRow(a.terms(0), Hash(a.word(7)), a.bytes(8))
+    answer, signature = a.words(PACKED_WORDS, 2)
+    return AnswerRow(a.terms(), Hash(answer), a.content(signature))
 
 
 def _leave(a: Words) -> Row:
-    return ByRow(a.terms(0), a.address(7), a.bytes(8), revoke=False)
+    by, signature = a.words(PACKED_WORDS, 2)
+    return ByRow(a.terms(), address(by), a.content(signature), revoke=False)
 
 
 def _revoke(a: Words) -> Row:
-    return ByRow(a.terms(0), a.address(7), a.bytes(8), revoke=True)
+    by, signature = a.words(PACKED_WORDS, 2)
+    return ByRow(a.terms(), address(by), a.content(signature), revoke=True)
 
 
 def _top_up(a: Words) -> Row:
-    return TopUpRow(a.terms(0), a.number(7), None)
+    return TopUpRow(a.terms(), a.number(PACKED_WORDS), None)
 
 
 def _top_up_with_authorization(a: Words) -> Row:
-    return TopUpRow(a.terms(0), a.number(7), a.authorized(8))
+    deposit, paid = a.words(PACKED_WORDS, 2)
+    return TopUpRow(a.terms(), integer(deposit), a.authorized(paid))
 
 
 def _top_up_from_balance(a: Words) -> Row:
-    return TopUpRow(a.terms(0), a.number(7), a.bytes(8))
+    deposit, signature = a.words(PACKED_WORDS, 2)
+    return TopUpRow(a.terms(), integer(deposit), a.content(signature))
 
 
 def _voucher(a: Words) -> Row:
-    return VoucherRow(a.terms(0), a.number(7), Hash(a.word(8)), a.word(9) + a.word(10))
+    units, journal, r, vs = a.words(PACKED_WORDS, 4)
+    return VoucherRow(a.terms(), integer(units), Hash(journal), r + vs)
 
 
 def _one(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
@@ -262,7 +274,7 @@ def _one(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
 
 def _single(read: Callable[[Words], Row]) -> Callable[[Words], Iterator[Row]]:
     def rows(arguments: Words) -> Iterator[Row]:
-        yield read(arguments.at(0))
+        yield read(arguments.at(*arguments.words(0, 1)))
 
     return rows
 
@@ -273,6 +285,11 @@ def _each(read: Callable[[Words], Row], rows: Iterable[Words]) -> Iterator[Row]:
             yield read(row)
         except ValueError:
             continue  # the contract skipped it, or the whole call failed
+
+
+def address(word: bytes) -> Address:
+    """What lies in the last twenty bytes."""
+    return Address(word[12:])
 
 
 def selector(signature: str) -> bytes:
@@ -347,6 +364,6 @@ def row_of_batch(data: bytes, index: int) -> Terms | None:
     batch = _BATCHES.get(bytes(data[:4]))
     try:
         row = None if batch is None else next(islice(batch[0](Words(data, 4)), index, None), None)
-        return None if row is None else row.terms(0)
+        return None if row is None else row.terms()
     except ValueError:
         return None

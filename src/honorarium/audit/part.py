@@ -16,7 +16,7 @@ from honorarium.audit.signed import Unverified
 from honorarium.ids import Address, SessionId
 from honorarium.units import BlockNumber
 
-TOGETHER: Final = 2_000
+TOGETHER: Final = 5_000
 """So many signatures are looked at one after the other."""
 
 

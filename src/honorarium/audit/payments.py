@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from honorarium.audit.calldata import Authorized, Words, selector
+from honorarium.audit.calldata import Authorized, Words, address, integer, selector
 from honorarium.ids import Address, Hash, SessionId
 
 _PAID: Final = "(uint256,uint256,bytes)"
@@ -58,44 +58,59 @@ _NONE: Final = Hash(bytes(32))
 
 
 def _deposit(a: Words) -> PaymentRow:
-    return DepositRow(a.address(0), a.address(1), a.number(2), _NONE, None)
+    token, account, amount = a.words(0, 3)
+    return DepositRow(address(token), address(account), integer(amount), _NONE, None)
 
 
 def _deposit_with_authorization(a: Words) -> PaymentRow:
-    return DepositRow(a.address(0), a.address(1), a.number(2), Hash(a.word(3)), a.authorized(4))
+    token, account, amount, salt, paid = a.words(0, 5)
+    by = a.authorized(paid)
+    return DepositRow(address(token), address(account), integer(amount), Hash(salt), by)
 
 
 def _withdraw(a: Words) -> PaymentRow:
-    return WithdrawalRow(None, a.address(0), a.number(1), a.address(2), 0, 0, b"")
+    token, amount, to = a.words(0, 3)
+    return WithdrawalRow(None, address(token), integer(amount), address(to), 0, 0, b"")
 
 
 def _withdraw_for(a: Words) -> PaymentRow:
+    account, token, amount, to, nonce, deadline, signature = a.words(0, 7)
     return WithdrawalRow(
-        a.address(0),
-        a.address(1),
-        a.number(2),
-        a.address(3),
-        a.number(4),
-        a.number(5),
-        a.bytes(6),
+        address(account),
+        address(token),
+        integer(amount),
+        address(to),
+        integer(nonce),
+        integer(deadline),
+        a.content(signature),
     )
 
 
 def _tip(a: Words) -> PaymentRow:
-    session, memo = SessionId(a.word(1)), Hash(a.word(4))
-    return TipRow(None, a.address(0), session, a.address(2), a.number(3), memo, _NONE, None)
+    advisor, session, token, amount, memo = a.words(0, 5)
+    return TipRow(
+        None,
+        address(advisor),
+        SessionId(session),
+        address(token),
+        integer(amount),
+        Hash(memo),
+        _NONE,
+        None,
+    )
 
 
 def _tip_with_authorization(a: Words) -> PaymentRow:
+    tipper, advisor, session, token, amount, memo, salt, paid = a.words(0, 8)
     return TipRow(
-        a.address(0),
-        a.address(1),
-        SessionId(a.word(2)),
-        a.address(3),
-        a.number(4),
-        Hash(a.word(5)),
-        Hash(a.word(6)),
-        a.authorized(7),
+        address(tipper),
+        address(advisor),
+        SessionId(session),
+        address(token),
+        integer(amount),
+        Hash(memo),
+        Hash(salt),
+        a.authorized(paid),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
 from honorarium.audit.signed import digest_under
 from honorarium.hashing import keccak
 from honorarium.ids import SessionId
+from honorarium.protocol.tariff import Tariff
 from honorarium.protocol.terms import Terms
 from honorarium.protocol.typed_data import TYPEHASH, Domain
 
@@ -42,26 +44,13 @@ class SessionIds:
 
 def _id_of(terms: Terms, domain: Domain) -> SessionId:
     """As `Terms.session_id`, of terms that were read out of words and so fit their fields."""
-    t = terms.tariff
-    tariff = keccak(
-        _TARIFF
-        + _NUMBERS_OF_TARIFF.pack(
-            t.connect_fee.to_bytes(10, "big"),
-            t.unit_price.to_bytes(10, "big"),
-            t.unit_seconds,
-            t.included_units,
-            t.step_units,
-            t.step_price.to_bytes(10, "big"),
-            t.max_units,
-        )
-    )
     packed = _WORDS_OF_TERMS.pack(
         terms.client,
         terms.payer,
         terms.advisor,
         terms.meter_key,
         terms.token,
-        tariff,
+        _tariff_hash(terms.tariff),
         terms.fee_bps,
         terms.fee_recipient,
         terms.open_before,
@@ -70,3 +59,19 @@ def _id_of(terms: Terms, domain: Domain) -> SessionId:
         terms.salt.to_bytes(12, "big"),
     )
     return SessionId(digest_under(domain.separator, keccak(_TERMS + packed)))
+
+
+@lru_cache(maxsize=256)
+def _tariff_hash(tariff: Tariff) -> bytes:
+    return keccak(
+        _TARIFF
+        + _NUMBERS_OF_TARIFF.pack(
+            tariff.connect_fee.to_bytes(10, "big"),
+            tariff.unit_price.to_bytes(10, "big"),
+            tariff.unit_seconds,
+            tariff.included_units,
+            tariff.step_units,
+            tariff.step_price.to_bytes(10, "big"),
+            tariff.max_units,
+        )
+    )

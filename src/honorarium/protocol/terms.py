@@ -162,14 +162,14 @@ class Terms:
             advisor=advisor,
             meter_key=meter,
             token=token,
-            tariff=Tariff(
-                connect_fee=_int(connect_fee),
-                unit_price=_int(unit_price),
-                unit_seconds=unit_seconds,
-                included_units=included_units,
-                step_units=step_units,
-                step_price=_int(step_price),
-                max_units=max_units,
+            tariff=_tariff(
+                connect_fee,
+                unit_price,
+                unit_seconds,
+                included_units,
+                step_units,
+                step_price,
+                max_units,
             ),
             fee_bps=fee_bps,
             fee_recipient=recipient,
@@ -214,6 +214,28 @@ def unpacked(packed: bytes, canonical: bool = True) -> Terms:
     if len(packed) != 32 * PACKED_WORDS:
         raise ValueError(f"packed terms are {PACKED_WORDS} words of 32 bytes")
     return Terms._unpack(packed, canonical)
+
+
+@lru_cache(maxsize=256)
+def _tariff(
+    connect_fee: bytes,
+    unit_price: bytes,
+    unit_seconds: Seconds,
+    included_units: int,
+    step_units: int,
+    step_price: bytes,
+    max_units: int,
+) -> Tariff:
+    """A tariff as it is packed; an advisor offers the same one again and again."""
+    return Tariff(
+        _int(connect_fee),
+        _int(unit_price),
+        unit_seconds,
+        included_units,
+        step_units,
+        _int(step_price),
+        max_units,
+    )
 
 
 def _bits(*parts: tuple[int, int]) -> bytes:
