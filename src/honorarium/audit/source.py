@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 from honorarium.audit.archive import Archive
@@ -57,15 +55,24 @@ class _Transactions:
     """Transactions by hash, a block's at a time."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._blocks = groupby(rows, key=itemgetter(1))
+        self._rows = iter(rows)
+        self._next = next(self._rows, _NO_MORE)
         self._block = -1
         self._known: dict[bytes, Transaction] = {}
 
     def find(self, block: int, tx_hash: bytes) -> Transaction | None:
-        while self._block < block:
-            self._block, rows = next(self._blocks, (2**64, iter(())))
-            self._known = {row[0]: Transaction(*row[2:8]) for row in rows}
-        return self._known.get(tx_hash) if self._block == block else None
+        if block != self._block:
+            self._block, self._known = block, {}
+            row = self._next
+            while row[1] <= block:
+                if row[1] == block:
+                    self._known[row[0]] = Transaction(*row[2:8])
+                row = next(self._rows, _NO_MORE)
+            self._next = row
+        return self._known.get(tx_hash)
+
+
+_NO_MORE: Final[Row] = (b"", 2**64)
 
 
 def happened_in(archive: Archive) -> Callable[[BlockNumber, Hash], Counter[Happening]]:
