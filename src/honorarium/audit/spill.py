@@ -60,7 +60,7 @@ class Spread:
 
     def __init__(self, folder: Path, name: str, writer: int) -> None:
         self._folder, self._name, self._writer = folder, name, writer
-        self._open: dict[int, Any] = {}
+        self._open: dict[int, IO[bytes]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -71,15 +71,18 @@ class Spread:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for writer in self._open.values():
-            writer.close()
+        for file in self._open.values():
+            file.close()
 
     def add(self, bucket: int, table: Any) -> None:
-        writer = self._open.get(bucket)
-        if writer is None:
+        """Appends rows, in one write for all columns: Arrow's own writer takes one for each."""
+        file = self._open.get(bucket)
+        if file is None:
             path = _part(self._folder, self._name, bucket, self._writer)
-            writer = self._open[bucket] = pa.ipc.new_stream(str(path), table.schema)
-        writer.write_table(table)
+            file = self._open[bucket] = path.open("wb")
+            file.write(table.schema.serialize())
+        for batch in table.to_batches():
+            file.write(batch.serialize())
 
 
 def read_spread(folder: Path, name: str, bucket: int, writers: int) -> Iterator[Row]:
