@@ -7,7 +7,7 @@ clock. Rules that compare with storage and with the tokens' own logs are in comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from honorarium.audit.book import Book, SessionRecord
@@ -45,180 +45,157 @@ def finding_at(
     return Finding(rule, session, str(expected), str(found), entry.block, entry.log, entry.tx_hash)
 
 
-def check_esc_1(book: Book, entry: Entry) -> Iterator[Finding]:
+Check = Callable[[Book, Entry, SessionRecord | None], Iterable[Finding]]
+"""What speaks against an event; the session is the event's, as it was before (None: there is none).
+"""
+
+
+def check_esc_1(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """A top-up adds money.
 
     That nothing leaves a balance that is not in it is in ledger.py, that the tokens really moved,
     and that the escrow holds what it owes, in compare.py.
     """
     event = entry.event
-    if isinstance(event, ToppedUp):
-        session = book.session(event.session_id)
-        if session is not None and event.deposit <= session.deposit:
-            yield finding_at(
-                entry,
-                "ESC-1",
-                event.session_id,
-                f"a deposit above {session.deposit}",
-                event.deposit,
-            )
+    assert isinstance(event, ToppedUp)
+    if session is None or event.deposit > session.deposit:
+        return ()
+    expected = f"a deposit above {session.deposit}"
+    return [finding_at(entry, "ESC-1", event.session_id, expected, event.deposit)]
 
 
-def check_esc_2(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_2(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """What is earned never falls, and never exceeds the deposit as it was at that time."""
     event = entry.event
-    if not isinstance(event, _METERED):
-        return
-    session = book.session(event.session_id)
-    if session is None:
-        return
+    assert isinstance(event, _METERED)
+    if session is None or session.earned <= event.earned <= session.deposit:
+        return ()
+    findings = []
     if event.earned < session.earned:
-        yield finding_at(
-            entry, "ESC-2", event.session_id, f"earned at least {session.earned}", event.earned
-        )
+        expected = f"earned at least {session.earned}"
+        findings.append(finding_at(entry, "ESC-2", event.session_id, expected, event.earned))
     if event.earned > session.deposit:
-        yield finding_at(
-            entry, "ESC-2", event.session_id, f"earned at most {session.deposit}", event.earned
-        )
+        expected = f"earned at most {session.deposit}"
+        findings.append(finding_at(entry, "ESC-2", event.session_id, expected, event.earned))
+    return findings
 
 
-def check_esc_4(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_4(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """After each settlement earned is max(before, min(tariff(units), deposit)), exactly."""
     event = entry.event
-    if not isinstance(event, _METERED):
-        return
-    session = book.session(event.session_id)
+    assert isinstance(event, _METERED)
     if session is None or session.over:
-        return
+        return ()
     fee = session.terms.tariff.fee(event.units, session.deposit)
-    expected = max(session.earned, fee)
-    if event.earned != expected:
-        yield finding_at(
-            entry,
-            "ESC-4",
-            event.session_id,
-            f"earned {expected} for {event.units} units",
-            event.earned,
-        )
+    earned = max(session.earned, fee)
+    if event.earned == earned:
+        return ()
+    expected = f"earned {earned} for {event.units} units"
+    return [finding_at(entry, "ESC-4", event.session_id, expected, event.earned)]
 
 
-def check_esc_5(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_5_start(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
+    """Time runs from the opening's block."""
+    event = entry.event
+    assert isinstance(event, SessionOpened)
+    opened_at = event.slot.opened_at
+    if opened_at == entry.time:
+        return ()
+    expected = f"opened at {moment(entry.time)}"
+    return [finding_at(entry, "ESC-5", event.session_id, expected, moment(opened_at))]
+
+
+def check_esc_5(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """Units of a time tariff, before any cap, never exceed the time by more than the started unit.
 
-    Time runs from the opening's block to this one's, or to the one in which somebody asked to
-    close. Queue and pauses within that time are the journal's matter, not the chain's.
+    Time runs to this event's block, or to the one in which somebody asked to close. Queue and
+    pauses within that time are the journal's matter, not the chain's.
     """
     event = entry.event
-    if isinstance(event, SessionOpened) and event.slot.opened_at != entry.time:
-        yield finding_at(
-            entry,
-            "ESC-5",
-            event.session_id,
-            f"opened at {moment(entry.time)}",
-            moment(event.slot.opened_at),
-        )
-    if not isinstance(event, _METERED) or event.units == 0:
-        return
-    session = book.session(event.session_id)
-    if session is None or session.over:
-        return
+    assert isinstance(event, _METERED)
+    if event.units == 0 or session is None or session.over:
+        return ()
     unit = session.terms.tariff.unit_seconds
     if unit == 0:
-        return
-    until = session.closing_at or entry.time
-    allowed = (until - session.opened_at) // unit + 1
-    if event.units > allowed:
-        yield finding_at(
-            entry,
-            "ESC-5",
-            event.session_id,
-            f"at most {allowed} units of {unit} s in {until - session.opened_at} s",
-            event.units,
-        )
+        return ()
+    time = (session.closing_at or entry.time) - session.opened_at
+    allowed = time // unit + 1
+    if event.units <= allowed:
+        return ()
+    expected = f"at most {allowed} units of {unit} s in {time} s"
+    return [finding_at(entry, "ESC-5", event.session_id, expected, event.units)]
 
 
-def check_esc_6(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_6(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """What is closed or revoked stays so: no event of it but a rating, an answer, and, in the very
     transaction that closed it, the credit of a refund. An id opens once.
     """
     event = entry.event
-    if not isinstance(event, _ENDING_WITH_THE_SESSION):
-        return
-    name = type(event).__name__
-    session = book.session(event.session_id)
+    assert isinstance(event, _ENDING_WITH_THE_SESSION)
     if event.session_id in book.revoked:
-        yield finding_at(
-            entry, "ESC-6", event.session_id, "no event after the quote was revoked", name
-        )
-    elif session is not None and session.status is Status.CLOSED:
-        yield finding_at(
-            entry,
-            "ESC-6",
-            event.session_id,
-            f"no event after closing at {moment(session.closed_at)}",
-            name,
-        )
-    elif session is not None and isinstance(event, _FIRST):
-        yield finding_at(
-            entry, "ESC-6", event.session_id, f"opened once, at {moment(session.opened_at)}", name
-        )
+        expected = "no event after the quote was revoked"
+    elif session is None:
+        return ()
+    elif session.over:
+        expected = f"no event after closing at {moment(session.closed_at)}"
+    elif isinstance(event, _FIRST):
+        expected = f"opened once, at {moment(session.opened_at)}"
+    else:
+        return ()
+    return [finding_at(entry, "ESC-6", event.session_id, expected, type(event).__name__)]
 
 
-def check_esc_7(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_7(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """Leaving: only the client or the payer asks, once; the grace period is the terms'; nothing is
     added while it runs; a refund is credited to the payer, whole, in the transaction that closed.
 
     Whether a session that was being left ended before its grace was over needs the call that ended
     it (consent.py); that the refund arrived needs the token's log (compare.py).
     """
-    event = entry.event
-    match event:
-        case CloseRequested():
-            session = book.session(event.session_id)
-            if session is None or session.over:
-                return
-            if session.status is Status.CLOSING:
-                yield finding_at(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    f"asked to close once, at {moment(session.closing_at)}",
-                    f"again at {moment(entry.time)}",
-                )
-                return
-            if event.by not in (session.client, session.payer):
-                yield finding_at(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    f"asked by client 0x{session.client.hex()} or payer 0x{session.payer.hex()}",
-                    f"0x{event.by.hex()}",
-                )
-            ends = UnixTime(entry.time + session.terms.close_grace)
-            if event.grace_ends != ends:
-                yield finding_at(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    f"grace until {moment(ends)}",
-                    moment(event.grace_ends),
-                )
-        case ToppedUp():
-            session = book.session(event.session_id)
-            if session is not None and session.status is Status.CLOSING:
-                yield finding_at(
-                    entry,
-                    "ESC-7",
-                    event.session_id,
-                    f"no top-up after {moment(session.closing_at)}, when somebody asked to close",
-                    f"a deposit of {event.deposit}",
-                )
-        case RefundCredited():
-            session = book.session(event.session_id)
-            if session is not None:
-                yield from _refund_credited(session, entry, event)
+    if session is None:
+        return ()
+    match entry.event:
+        case CloseRequested() as event:
+            return _leaving(session, entry, event)
+        case ToppedUp() as event if session.status is Status.CLOSING:
+            expected = f"no top-up after {moment(session.closing_at)}, when somebody asked to close"
+            found = f"a deposit of {event.deposit}"
+            return [finding_at(entry, "ESC-7", event.session_id, expected, found)]
+        case RefundCredited() as event:
+            return _refund_credited(session, entry, event)
         case _:
-            pass
+            return ()
+
+
+def _leaving(session: SessionRecord, entry: Entry, event: CloseRequested) -> Iterator[Finding]:
+    if session.over:
+        return
+    if session.status is Status.CLOSING:
+        yield finding_at(
+            entry,
+            "ESC-7",
+            event.session_id,
+            f"asked to close once, at {moment(session.closing_at)}",
+            f"again at {moment(entry.time)}",
+        )
+        return
+    if event.by not in (session.client, session.payer):
+        yield finding_at(
+            entry,
+            "ESC-7",
+            event.session_id,
+            f"asked by client 0x{session.client.hex()} or payer 0x{session.payer.hex()}",
+            f"0x{event.by.hex()}",
+        )
+    ends = UnixTime(entry.time + session.terms.close_grace)
+    if event.grace_ends != ends:
+        yield finding_at(
+            entry,
+            "ESC-7",
+            event.session_id,
+            f"grace until {moment(ends)}",
+            moment(event.grace_ends),
+        )
 
 
 def _refund_credited(
@@ -242,29 +219,21 @@ def _refund_credited(
         )
 
 
-def check_esc_10(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_10(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """A rating: of a closed session that earned something, by its client, once, 1 to 5, within 30
     days (inclusive); an answer: by its advisor, once, after the rating.
 
     That client and advisor really called or signed is asked in consent.py.
     """
     event = entry.event
-    if not isinstance(event, _RATING):
-        return
-    session = book.session(event.session_id)
+    assert isinstance(event, _RATING)
     if session is None:
-        return
-    if event.advisor != session.advisor:
-        yield finding_at(
-            entry,
-            "ESC-10",
-            event.session_id,
-            f"advisor 0x{session.advisor.hex()}",
-            f"0x{event.advisor.hex()}",
-        )
+        return ()
     faults = _rating_faults if isinstance(event, Rated) else _answer_faults
-    for expected, found in faults(session, entry):
-        yield finding_at(entry, "ESC-10", event.session_id, expected, found)
+    told = list(faults(session, entry))
+    if event.advisor != session.advisor:
+        told.append((f"advisor 0x{session.advisor.hex()}", f"0x{event.advisor.hex()}"))
+    return [finding_at(entry, "ESC-10", event.session_id, *each) for each in told]
 
 
 def _rating_faults(session: SessionRecord, entry: Entry) -> Iterator[tuple[str, str]]:
@@ -293,36 +262,31 @@ def _answer_faults(session: SessionRecord, entry: Entry) -> Iterator[tuple[str, 
         yield "one answer", "a second one"
 
 
-def check_esc_11_known(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_11_known(
+    book: Book, entry: Entry, session: SessionRecord | None
+) -> Iterable[Finding]:
     """Every event of a session follows its opening: without one, nobody is known to have agreed."""
+    if session is not None:
+        return ()
     event = entry.event
-    if not isinstance(event, _AFTER_THE_OPENING):
-        return
-    if event.session_id not in book.sessions:
-        yield finding_at(
-            entry,
-            "ESC-11",
-            event.session_id,
-            "an opening of this session before",
-            f"{type(event).__name__} without one",
-        )
+    assert isinstance(event, _AFTER_THE_OPENING)
+    expected = "an opening of this session before"
+    found = f"{type(event).__name__} without one"
+    return [finding_at(entry, "ESC-11", event.session_id, expected, found)]
 
 
-def check_esc_17(book: Book, entry: Entry) -> Iterator[Finding]:
+def check_esc_17(book: Book, entry: Entry, session: SessionRecord | None) -> Iterable[Finding]:
     """`settle` refuses a stale voucher: what it writes into the log raises what is earned."""
     event = entry.event
-    if isinstance(event, Settled):
-        session = book.session(event.session_id)
-        if session is not None and not session.over and event.earned == session.earned:
-            yield finding_at(
-                entry, "ESC-17", event.session_id, f"earned above {session.earned}", event.earned
-            )
+    assert isinstance(event, Settled)
+    if session is None or session.over or event.earned != session.earned:
+        return ()
+    expected = f"earned above {session.earned}"
+    return [finding_at(entry, "ESC-17", event.session_id, expected, event.earned)]
 
-
-Check = Callable[[Book, Entry], Iterator[Finding]]
 
 EVENT_CHECKS: Final[Mapping[type[Event], tuple[Check, ...]]] = {
-    SessionOpened: (check_esc_5, check_esc_6),
+    SessionOpened: (check_esc_5_start, check_esc_6),
     Revoked: (check_esc_6,),
     ToppedUp: (check_esc_1, check_esc_6, check_esc_7, check_esc_11_known),
     Settled: (

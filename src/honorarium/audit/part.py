@@ -51,10 +51,10 @@ class Part:
     def take(self, entry: Entry) -> None:
         """Judges an event and enters it; entries come in the chain's order."""
         book, event = self.book, entry.event
-        for check in EVENT_CHECKS.get(type(event), ()):
-            self.findings.extend(check(book, entry))
         session_id = getattr(event, "session_id", None)
         session = None if session_id is None else book.session(session_id)
+        for check in EVENT_CHECKS.get(type(event), ()):
+            self.findings.extend(check(book, entry, session))
         claimed = False
         for judged in self.consent.check(entry, session):
             if isinstance(judged, Unverified):
