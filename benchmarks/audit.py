@@ -13,6 +13,8 @@ against the same `eth_getLogs` to the same node, their answers read as JSON and 
 from __future__ import annotations
 
 import argparse
+import csv
+import datetime as dt
 import hashlib
 import json
 import os
@@ -46,6 +48,7 @@ RESULT: Final = Path(__file__).with_name("results") / "audit.json"
 SESSIONS: Final = 30_000
 LIMIT_ROUNDS: Final = 20_000
 COLLECT_ROUNDS: Final = 7
+COLLECT_WEEKS: Final = 4
 TARGETS: Final = {"ratio_to_limit": (0.5, "at least"), "collect_ratio": (2.0, "at most")}
 
 
@@ -150,14 +153,30 @@ def _buckets(folder: Path) -> int | None:
 
 @contextmanager
 def replayed() -> Iterator[tuple[Node, Manifest]]:
-    """A Ganache with the sample calls on it."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        plan_calls(CALLS, load_tariffs(TARIFFS, DECIMALS)) as plan,
-        set_up(Path(folder), plan, None) as ready,
-    ):
-        run(ready)
-        yield ready.node, ready.manifest
+    """A Ganache with the sample calls on it, week after week."""
+    with tempfile.TemporaryDirectory() as folder:
+        calls = Path(folder) / "calls.csv"
+        _repeat(CALLS, calls)
+        with (
+            plan_calls(calls, load_tariffs(TARIFFS, DECIMALS)) as plan,
+            set_up(Path(folder) / "chain", plan, None) as ready,
+        ):
+            run(ready)
+            yield ready.node, ready.manifest
+
+
+def _repeat(calls: Path, into: Path) -> None:
+    """The same calls at the same times of later weeks: of one small sample, opening the archive and
+    asking for the first time would be a tenth.
+    """
+    with calls.open(newline="", encoding="utf-8") as source, into.open("w", newline="") as to:
+        rows = list(csv.DictReader(source))
+        writer = csv.DictWriter(to, rows[0])
+        writer.writeheader()
+        for week in range(COLLECT_WEEKS):
+            for row in rows:
+                date = dt.date.fromisoformat(row["date"]) + dt.timedelta(weeks=week)
+                writer.writerow({**row, "call": f"{row['call']}/{week}", "date": date})
 
 
 def measure_collection() -> dict[str, int | float]:
