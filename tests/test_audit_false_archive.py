@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,159 +16,50 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from falsify import (
+    DATA,
+    HASH,
+    HEAD,
+    STRANGER,
+    TOPICS,
+    TX_OF_LOG,
+    Change,
+    Kept,
+    falsified,
+    flipped,
+    kept_day,
+    rules,
+    unsigned,
+    with_column,
+)
 from honorarium.audit import (
     Archive,
-    Contents,
-    Verdict,
     as_json,
     audit_archive,
-    audit_live,
-    catch_up,
     check_against,
     line,
     write_export,
 )
-from honorarium.audit.archive import TABLES
 from honorarium.audit.errors import ArchiveDiffers, ArchiveUnusable, TransactionAltered
 from honorarium.audit.page import write_page
 from honorarium.audit.tables import Row, digest
-from honorarium.chain import LocalChain, Node, calls
 from honorarium.chain.logs import UnreadableLog
-from honorarium.chain.node import to_hex
 from honorarium.cli.audit import audit as audit_command
 from honorarium.cli.place import AuditPlaceUnclear
-from honorarium.ids import ZERO_ADDRESS, Address, SessionId
 from honorarium.protocol.events import (
     SessionClosed,
     SessionOpened,
     Settled,
     Tipped,
     Withdrawn,
-    decode_words,
 )
-from honorarium.units import BlockNumber
-from lives import MORNING, PARTIES, Day, Stage, live_a_day
-
-STRANGER = Address(b"\x99" * 20)
-HASH, BLOCK, SENDER, TO, DATA, HEAD, TAIL = range(7)  # columns of transactions
-TOPICS = 6  # and of logs
-TX_OF_LOG = 4
-
-
-@dataclass
-class Kept:
-    stage: Stage
-    day: Day
-    folder: Path
-    verdict: Verdict
-
-    def tx_of(self, kind: Any, session: SessionId) -> bytes:
-        """The transaction of an event."""
-        for row in Archive.read(self.folder).rows("logs"):
-            if row[TOPICS].startswith(kind.TOPIC + session):
-                return bytes(row[TX_OF_LOG])
-        raise LookupError(kind)
+from lives import Stage
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    folder = tmp_path_factory.mktemp("kept") / "archive"
-    with (
-        LocalChain.start(engine="anvil", names=PARTIES, clock=MORNING) as chain,
-        Node(chain.url) as node,
-    ):
-        stage = Stage(chain, node)
-        day = live_a_day(stage)
-        _finalize_in_the_middle_of_a_withdrawal(stage, day)
-        _withdraw_in_the_middle_of_a_withdrawal(stage)
-        contents = Contents(node.genesis_hash, stage.domain, stage.tip_jar, BlockNumber(0))
-        with Archive.keep(folder, contents) as archive:
-            catch_up(node, archive)
-            verdict = audit_live(node, archive)
-        yield Kept(stage, day, folder, verdict)
-
-
-def _finalize_in_the_middle_of_a_withdrawal(stage: Stage, day: Day) -> None:
-    """Somebody's contract is paid out of a balance, and calls the escrow then."""
-    left = day.terms["left in a withdrawal"] = stage.terms()
-    day.ids["left in a withdrawal"] = stage.open(left, 5_000_000)
-    stage.leave(left)
-    stage.wait(600)
-    wallet = Address(b"\x73" * 20)
-    _calls_when_paid(stage, wallet, calls.finalize(left))
-    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, stage.address("client"), 9), 9)
-    stage.send("client", stage.escrow, calls.withdraw(ZERO_ADDRESS, 9, wallet))
-
-
-def _withdraw_in_the_middle_of_a_withdrawal(stage: Stage) -> None:
-    """A contract with a balance of its own is paid, and withdraws that then."""
-    wallet = Address(b"\x74" * 20)
-    _calls_when_paid(stage, wallet, calls.withdraw(ZERO_ADDRESS, 5, STRANGER))
-    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, wallet, 5), 5)
-    stage.send("client", stage.escrow, calls.deposit(ZERO_ADDRESS, stage.address("client"), 9), 9)
-    stage.send("client", stage.escrow, calls.withdraw(ZERO_ADDRESS, 9, wallet))
-
-
-def _calls_when_paid(stage: Stage, wallet: Address, data: bytes) -> None:
-    """Puts a contract there that calls the escrow with this data."""
-    size = len(data).to_bytes(2, "big")
-    # Copies what stands behind it to memory, and calls with that.
-    code = b"\x61" + size + bytes.fromhex("60275f395f5f61") + size + bytes.fromhex("5f5f73")
-    code += stage.escrow + bytes.fromhex("5af15000") + data
-    assert len(code) == 0x27 + len(data)
-    stage.node.request("anvil_setCode", [to_hex(wallet), to_hex(code)])
-
-
-Change = Callable[[Row], Row | list[Row]]
-
-
-def falsified(kept: Kept, folder: Path, **changes: Change) -> Archive:
-    """A copy in which rows of tables are others, with digests that fit. It has one segment."""
-    source = Archive.read(kept.folder)
-    contents = replace(source.contents, tokens=[], since=[], segments=[], states={}, at=[])
-    with Archive.keep(folder, contents) as copy:
-        copy.contents.tokens, copy.contents.since = source.contents.tokens, source.contents.since
-        for segment in source.segments:
-            rows: dict[str, list[Row]] = {table: [] for table in TABLES}
-            for table in TABLES:
-                for row in source.rows(table):
-                    new = changes[table](row) if table in changes else row
-                    rows[table] += new if isinstance(new, list) else [new]
-            copy.append(segment.first, segment.last, (segment.anchor, segment.anchor_hash), rows)
-        copy.put_states({copy.last: list(source.state_rows(source.last))})
-    return Archive.read(folder)
-
-
-def with_column(tx: bytes, **columns: Any) -> Change:
-    names = {"sender": SENDER, "to": TO, "data": DATA, "head": HEAD, "tail": TAIL}
-
-    def change(row: Row) -> Row:
-        if row[HASH] != tx:
-            return row
-        new = list(row)
-        for name, value in columns.items():
-            old = new[names[name]]
-            new[names[name]] = value(old) if callable(value) else value
-        return tuple(new)
-
-    return change
-
-
-def rules(verdict: Verdict, kept: Kept) -> set[tuple[str, str | None]]:
-    names = {session: name for name, session in kept.day.ids.items()}
-    return {
-        (each.rule, None if each.session is None else names.get(each.session))
-        for each in verdict.findings
-    }
-
-
-def unsigned(**columns: Any) -> dict[str, Any]:
-    """Without the signature: as whoever falsifies a transaction must keep it."""
-    return {"head": None, "tail": None, **columns}
-
-
-def flipped(at: int) -> Callable[[bytes], bytes]:
-    return lambda data: data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+    with kept_day(tmp_path_factory.mktemp("kept") / "archive") as kept:
+        yield kept
 
 
 # ---------------------------------------------------------------------- what is true
@@ -291,74 +181,6 @@ def test_calldata_that_does_not_explain_the_log_is_found(
     assert as_json(in_pieces) == as_json(verdict)
     assert {session for _, session in rules(verdict, kept)} == {"rated"}
     assert not verdict.ok
-
-
-# ---------------------------------------------------------------------- batches, taken apart
-
-
-def _row_of(kept: Kept, session: SessionId, data: bytes) -> int:
-    """Where a batch's calldata has the row of this session: its packed terms."""
-    for row in Archive.read(kept.folder).rows("logs"):
-        event = decode_words(row[TOPICS], row[TOPICS + 1])
-        if isinstance(event, SessionOpened) and event.session_id == session:
-            return data.index(event.terms.salt.to_bytes(12, "big")) - 5 * 32 - 20
-    raise AssertionError(session)
-
-
-@pytest.mark.parametrize(
-    ("kind", "found"),
-    [
-        (SessionOpened, {"ESC-11"}),
-        (Settled, {"ESC-3"}),
-        (
-            SessionClosed,
-            set(),
-        ),  # somebody who was paid in the middle of it may have closed: counted
-    ],
-)
-def test_rows_of_a_batch_are_judged_one_by_one_in_several_pieces_of_work(
-    kept: Kept, tmp_path: Path, kind: Any, found: set[str]
-) -> None:
-    session = kept.day.ids["batch 2"]
-    tx = kept.tx_of(kind, session)
-
-    def without_it(data: bytes) -> bytes:
-        return flipped(_row_of(kept, session, data) + 6 * 32)(data)  # another context
-
-    lied = with_column(tx, **unsigned(data=without_it))
-    archive = falsified(kept, tmp_path, transactions=lied)
-    whole, apart = audit_archive(archive), audit_archive(archive, jobs=1, buckets=256)
-    assert rules(apart, kept) == {(rule, "batch 2") for rule in found}
-    assert as_json(apart) == as_json(whole)
-
-
-def test_another_spelling_of_the_terms_in_a_batch_is_read_in_every_piece(
-    kept: Kept, tmp_path: Path
-) -> None:
-    """The payer who is the client, not written as zero: the contract takes it in a session that is
-    open.
-    """
-    session = kept.day.ids["batch 2"]
-    tx = kept.tx_of(Settled, session)
-
-    def spelled(data: bytes) -> bytes:
-        at = _row_of(kept, session, data)
-        assert not any(data[at + 32 : at + 52])
-        return data[: at + 32] + data[at : at + 20] + data[at + 52 :]
-
-    lied = with_column(tx, **unsigned(data=spelled))
-    archive = falsified(kept, tmp_path, transactions=lied)
-    assert audit_archive(archive, jobs=1, buckets=256).findings == []
-
-
-def test_a_batch_that_was_not_signed_so_is_refused_by_one_of_its_pieces(
-    kept: Kept, tmp_path: Path
-) -> None:
-    tx = kept.tx_of(Settled, kept.day.ids["batch 2"])
-    archive = falsified(kept, tmp_path, transactions=with_column(tx, data=flipped(200)))
-    with pytest.raises(TransactionAltered) as refused:
-        audit_archive(archive, jobs=1, buckets=256)
-    assert refused.value.tx_hash == tx
 
 
 def test_a_payment_whose_calldata_does_not_explain_it_is_found(kept: Kept, tmp_path: Path) -> None:
