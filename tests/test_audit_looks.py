@@ -18,6 +18,7 @@ from audit_data import CALLS, DECIMALS, STAGE, TARIFFS, make_archive
 from honorarium.audit import Archive, Journals, Verdict, audit_archive
 from honorarium.audit.journals import JournalUnreadable
 from honorarium.audit.looks import (
+    CROWD,
     OPEN_TOO_LONG,
     Ratings,
     Ties,
@@ -29,6 +30,7 @@ from honorarium.audit.looks import (
     span_on_chain,
 )
 from honorarium.audit.rows import SessionRow
+from honorarium.errors.refusals import moment
 from honorarium.ids import ZERO_HASH, Address, SessionId
 from honorarium.protocol import Journal
 from honorarium.replay import load_tariffs, plan_calls
@@ -183,6 +185,16 @@ def test_sessions_overlap_from_the_first_shared_second_on(
 
 def test_every_pair_of_three_is_told_once() -> None:
     assert len(overlapping(row(1), row(2), row(3, opened_at=NOON + 5))) == 3
+
+
+def test_of_a_crowd_each_session_is_told_once() -> None:
+    """Else whoever opens five thousand sessions at once has millions of pairs told."""
+    found = overlapping(*(row(number) for number in range(1, 2_001)))
+    pairs = CROWD * (CROWD + 1) // 2
+    assert len(found) == pairs + (2_000 - CROWD - 1)
+    assert found.count((2_000, f"1999 others when it began, at {moment(UnixTime(NOON))}")) == 1
+    later = row(2_001, opened_at=NOON + 600, closed_at=NOON + 700)  # when all have gone
+    assert 2_001 not in dict(overlapping(*(row(number) for number in range(1, 30)), later))
 
 
 def journal_of(number: int, *entries: tuple[int, str]) -> Journal:

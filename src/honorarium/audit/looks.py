@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from honorarium.audit.book import (
@@ -34,6 +35,8 @@ from honorarium.units import BlockNumber, UnixTime
 NEAR_CAP_PERCENT: Final = 95
 OPEN_TOO_LONG: Final = 86_400
 """Seconds."""
+CROWD: Final = 20
+"""Of more sessions at once, pairs say no more than their number: and there are many pairs."""
 FEW_RATINGS: Final = 5
 """With fewer, nobody's share of them says anything."""
 
@@ -90,35 +93,52 @@ def served(row: SessionRow, spans: Spans) -> Iterator[Served]:
 
 
 def overlaps(rows: Iterable[SessionRow], spans: Spans) -> Iterator[Finding]:
-    """Every pair of sessions of one advisor that were served at the same time."""
+    """Every pair of sessions of one advisor that were served at the same time, but for crowds."""
     return overlapping(sorted(span for row in rows for span in served(row, spans)))
 
 
 def overlapping(spans: Iterable[Served]) -> Iterator[Finding]:
-    """The same of sorted spans: only those that run at the same time are held in memory."""
-    running: dict[Address, list[Served]] = defaultdict(list)
+    """The same of sorted spans: only those that run at the same time are held in memory. A session
+    that begins beside a crowd is told once, with how many they were.
+    """
+    running: dict[Address, list[tuple[int, Served]]] = defaultdict(list)  # heaps, by end
     pairs: dict[tuple[SessionId, SessionId], tuple[Served, Served]] = {}
     together: Counter[tuple[SessionId, SessionId]] = Counter()
+    crowded: dict[SessionId, tuple[int, Served]] = {}
     for span in spans:
-        beside = [each for each in running[span.advisor] if each.end > span.start]
-        for other in beside:
-            if other.session_id != span.session_id:
-                key = other.session_id, span.session_id
-                together[key] += min(other.end, span.end) - span.start
-                pairs.setdefault(key, (other, span))
-        running[span.advisor] = [*beside, span]
+        beside = running[span.advisor]
+        while beside and beside[0][0] <= span.start:
+            heappop(beside)
+        if len(beside) > CROWD:
+            before, _ = crowded.get(span.session_id, (0, span))
+            if len(beside) > before:
+                crowded[span.session_id] = len(beside), span
+        else:
+            for _, other in beside:
+                if other.session_id != span.session_id:
+                    key = other.session_id, span.session_id
+                    together[key] += min(other.end, span.end) - span.start
+                    pairs.setdefault(key, (other, span))
+        heappush(beside, (span.end, span))
+    for count, span in crowded.values():
+        yield _overlap(span, f"{count} others when it began, at {moment(span.start)}", "")
     for key, (other, span) in pairs.items():
-        yield Finding(
-            "overlap",
-            span.session_id,
-            "one session of this advisor at a time",
-            f"{together[key]} s in both, from {moment(span.start)} on",
-            BlockNumber(span.opened_block),
-            span.opened_log,
-            span.opened_tx,
-            f"advisor 0x{span.advisor.hex()}, session 0x{other.session_id.hex()}",
-            Severity.LOOK,
-        )
+        found = f"{together[key]} s in both, from {moment(span.start)} on"
+        yield _overlap(span, found, f", session 0x{other.session_id.hex()}")
+
+
+def _overlap(span: Served, found: str, beside: str) -> Finding:
+    return Finding(
+        "overlap",
+        span.session_id,
+        "one session of this advisor at a time",
+        found,
+        BlockNumber(span.opened_block),
+        span.opened_log,
+        span.opened_tx,
+        f"advisor 0x{span.advisor.hex()}{beside}",
+        Severity.LOOK,
+    )
 
 
 def near_cap(row: SessionRow) -> Iterator[Finding]:
