@@ -17,7 +17,7 @@ import pytest
 
 from conftest import Place
 from honorarium.advisor import Advisor
-from honorarium.chain import Contracts, LocalChain, Node, Sender, calls, reason_of
+from honorarium.chain import Contracts, LocalChain, Node, Sender, calls, gas, reason_of
 from honorarium.chain.deploy import Manifest
 from honorarium.client import Client
 from honorarium.errors import (
@@ -169,6 +169,33 @@ def test_a_node_that_does_not_answer_in_time(form: Form) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.run(play(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+
+
+def test_an_estimate_that_the_node_lost_is_asked_for_again(
+    form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ganache does: that one question is never answered, and the same one is at once."""
+    monkeypatch.setattr(gas, "LOST_AFTER", 0.3)
+    heard = []
+
+    def serve(server: socket.socket) -> None:
+        lost, _ = server.accept()
+        heard.append(lost.recv(65536))
+        again, _ = server.accept()
+        with lost, again:
+            heard.append(again.recv(65536))
+            again.sendall(result("0x64"))
+
+    async def play(url: str) -> None:
+        node = form.node(url, timeout=20)
+        core = node.core if isinstance(node, Node) else node
+        assert await gas.estimate(core, Address(b"a" * 20), Address(b"b" * 20), b"", 0) == 120
+        await done(node.close())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        asyncio.run(play(f"http://127.0.0.1:{server.getsockname()[1]}"))
+    assert len(heard) == 2
 
 
 def test_a_connection_that_breaks_in_the_middle_of_an_answer(form: Form) -> None:

@@ -34,6 +34,9 @@ themselves limit what they pass on."""
 
 MOST_VARIABLE: Final = "HONORARIUM_MOST_FEE"
 
+LOST_AFTER: Final = 10.0
+"""After so many seconds without an answer an estimate is asked for again."""
+
 BUMP_PERCENT: Final = 25
 """A replacement offers so much more; nodes want at least 10."""
 
@@ -130,7 +133,7 @@ async def estimate(
     if to is not None:
         wanted["to"] = to_hex(to)
     try:
-        found = await _number(node, "eth_estimateGas", [wanted])
+        found = await _estimate(node, wanted)
     except (TooManyUnits, GraceRunning) as early:
         found = await _estimate_later(node, wanted, early)
     return found * 6 // 5
@@ -144,15 +147,28 @@ async def _estimate_later(node: AsyncNode, wanted: dict[str, str], early: Contra
     """
     if (await node.client()).startswith("Ganache"):
         await node.request("evm_mine")
-        return await _number(node, "eth_estimateGas", [wanted])
+        return await _estimate(node, wanted)
     try:
-        return await _number(node, "eth_estimateGas", [wanted, "pending"])
+        return await _estimate(node, wanted, "pending")
     except NodeError:
         raise early from None
 
 
-async def _number(node: AsyncNode, method: str, params: Sequence[Any] = ()) -> int:
-    found = await node.request(method, params)
+async def _estimate(node: AsyncNode, *wanted: dict[str, str] | str) -> int:
+    """Ganache 7 loses an estimate now and then, while it makes a block: it never answers, and to
+    the same question at once.
+    """
+    return await _number(node, "eth_estimateGas", wanted, again_after=LOST_AFTER)
+
+
+async def _number(
+    node: AsyncNode,
+    method: str,
+    params: Sequence[Any] = (),
+    *,
+    again_after: float | None = None,
+) -> int:
+    found = await node.request(method, params, again_after=again_after)
     try:
         value = int(found, 16)
     except (ValueError, TypeError):

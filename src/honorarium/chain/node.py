@@ -128,10 +128,21 @@ class AsyncNode:
 
     # ------------------------------------------------------------------ asking
 
-    async def request(self, method: str, params: Sequence[Any] = ()) -> Any:
-        """The result of one request, as JSON gives it."""
+    async def request(
+        self, method: str, params: Sequence[Any] = (), *, again_after: float | None = None
+    ) -> Any:
+        """The result of one request, as JSON gives it. If it may be asked twice, it is after
+        `again_after` seconds without an answer (None: never).
+        """
+        hurry = [] if again_after is None else [again_after]
+
+        def ask() -> Awaitable[Any]:
+            if hurry:
+                return self.wire.ask(method, params, within=hurry.pop())
+            return self.wire.ask(method, params)
+
         return await self._patiently(
-            lambda: self.wire.ask(method, params),
+            ask,
             lambda answer: self._result(method, answer),
             method,
             twice=method not in ONCE,

@@ -28,7 +28,8 @@ Asked = Sequence[tuple[str, Sequence[Any]]]
 
 
 class Silence(Exception):
-    """No usable answer came. `lost`: the connection broke, which says nothing about the node.
+    """No usable answer came. `lost`: the connection broke, or nobody waited long, which says
+    nothing about the node.
 
     `status` is HTTP's, 0 if there was none; `retry_after` in seconds, if the node said it.
     """
@@ -43,8 +44,10 @@ class Silence(Exception):
 class Wire(Protocol):
     """What coroutines of this package wait on."""
 
-    async def ask(self, method: str, params: Sequence[Any]) -> Any:
-        """The answer to one JSON-RPC request, errors included. Raises Silence."""
+    async def ask(self, method: str, params: Sequence[Any], *, within: float | None = None) -> Any:
+        """The answer to one JSON-RPC request, errors included. Raises Silence: `lost` if there was
+        no answer within so many seconds, fewer than are waited for otherwise.
+        """
 
     async def ask_many(self, asked: Asked) -> Any:
         """The answers to a batch. Raises Silence."""
@@ -62,20 +65,26 @@ class BlockingWire:
     """Blocks until the answer is there; each thread that asks meanwhile has its own connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._session = requests.Session()
-        self._provider = HTTPProvider(
-            url,
+        self._session, self._url, self._timeout = requests.Session(), url, timeout
+        self._provider = self._waiting(timeout)
+
+    def _waiting(self, timeout: float) -> HTTPProvider:
+        return HTTPProvider(
+            self._url,
             # Nobody but the node is asked, wherever it points.
             request_kwargs={"timeout": timeout, "allow_redirects": False},
             session=self._session,
             exception_retry_configuration=None,
         )
 
-    async def ask(self, method: str, params: Sequence[Any]) -> Any:
+    async def ask(self, method: str, params: Sequence[Any], *, within: float | None = None) -> Any:
+        provider = self._provider
+        if within is not None:
+            provider = self._waiting(min(within, self._timeout))
         try:
-            return self._provider.make_request(RPCEndpoint(method), list(params))
+            return provider.make_request(RPCEndpoint(method), list(params))
         except UNUSABLE as error:
-            raise silence_of(error) from None
+            raise silence_of(error, in_a_hurry=within is not None) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
@@ -106,11 +115,12 @@ class AsyncioWire:
             exception_retry_configuration=None,
         )
 
-    async def ask(self, method: str, params: Sequence[Any]) -> Any:
+    async def ask(self, method: str, params: Sequence[Any], *, within: float | None = None) -> Any:
         try:
-            return await self._provider.make_request(RPCEndpoint(method), list(params))
+            async with asyncio.timeout(within):
+                return await self._provider.make_request(RPCEndpoint(method), list(params))
         except UNUSABLE as error:
-            raise silence_of(error) from None
+            raise silence_of(error, in_a_hurry=within is not None) from None
 
     async def ask_many(self, asked: Asked) -> Any:
         try:
@@ -196,9 +206,9 @@ def _endpoints(asked: Asked) -> list[tuple[RPCEndpoint, Any]]:
     return [(RPCEndpoint(method), list(params)) for method, params in asked]
 
 
-def silence_of(error: Exception) -> Silence:
+def silence_of(error: Exception, *, in_a_hurry: bool = False) -> Silence:
     if isinstance(error, requests.Timeout | TimeoutError | aiohttp.ServerTimeoutError):
-        return Silence("it did not answer in time")
+        return Silence("it did not answer in time", lost=in_a_hurry)
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return _refused(error.response.status_code, error.response.headers.get("Retry-After"))
     if isinstance(error, aiohttp.ClientResponseError):

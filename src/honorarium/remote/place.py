@@ -34,9 +34,9 @@ class _Through:
         self._wire = wire
         self.sleep, self.aside, self.close = wire.sleep, wire.aside, wire.close
 
-    async def ask(self, method: str, params: Sequence[Any]) -> Any:
+    async def ask(self, method: str, params: Sequence[Any], *, within: float | None = None) -> Any:
         try:
-            return await self._wire.ask(method, params)
+            return await self._wire.ask(method, params, within=within)
         except Silence as silence:
             raise _told(silence) from None
 
