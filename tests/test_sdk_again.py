@@ -268,11 +268,11 @@ def test_a_node_that_is_asked_too_often_while_it_is_sent_to_loses_nothing(
     refused: list[str] = []
     real = AsyncNode.request
 
-    async def request(self: AsyncNode, method: str, params: Any = ()) -> Any:
+    async def request(self: AsyncNode, method: str, params: Any = (), **waiting: Any) -> Any:
         if method == "eth_sendRawTransaction" and not refused:
             refused.append(method)
             raise RateLimited(method, 20.0, "slow down")
-        return await real(self, method, params)
+        return await real(self, method, params, **waiting)
 
     monkeypatch.setattr(AsyncNode, "request", request)
     before = node.balance(SOMEBODY)
